@@ -1,0 +1,79 @@
+#include "pg/ack_frontier.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace pg {
+
+void AckFrontier::begin() {
+  assert(!open_);
+  open_ = true;
+}
+
+void AckFrontier::sent(std::uint64_t number) {
+  assert(number == first_number_ + in_flight_.size());
+  in_flight_.emplace_back();
+}
+
+void AckFrontier::committed(Lsn end_lsn) {
+  assert(open_);
+  open_ = false;
+  if (in_flight_.empty()) {
+    advance(end_lsn);
+  } else {
+    in_flight_.back().end_lsn = std::max(in_flight_.back().end_lsn, end_lsn);
+  }
+}
+
+void AckFrontier::acked(std::uint64_t number) {
+  assert(number >= first_number_ && number < first_number_ + in_flight_.size());
+  in_flight_[number - first_number_].acked = true;
+  while (!in_flight_.empty() && in_flight_.front().acked) {
+    advance(in_flight_.front().end_lsn);
+    in_flight_.pop_front();
+    ++first_number_;
+  }
+}
+
+void AckFrontier::keepalive(Lsn wal_end) {
+  if (idle()) advance(wal_end);
+}
+
+void AckFrontier::advance(Lsn to) { stored_ = std::max(stored_, to); }
+
+ReplayWindow::ReplayWindow(std::chrono::milliseconds window, std::uint64_t max_bytes)
+    : window_(window), max_bytes_(max_bytes) {}
+
+void ReplayWindow::observe(const AckFrontier& frontier, Clock::time_point now) {
+  const Lsn stored = frontier.stored();
+  if (stored <= newest_) return;
+  newest_ = stored;
+  const bool off = window_ == std::chrono::milliseconds(0);
+  const auto same_step = [&](const Step& step) {
+    return off || (now - step.opened < window_ / steps_per_window &&
+                   stored - step.first < max_bytes_ / steps_per_window);
+  };
+  if (!steps_.empty() && same_step(steps_.back())) {
+    steps_.back().last_seen = now;
+    steps_.back().lsn = stored;
+  } else {
+    steps_.push_back({.last_seen = now, .opened = now, .first = stored, .lsn = stored});
+  }
+}
+
+std::optional<SafeLsn> ReplayWindow::safe(Clock::time_point now) {
+  const bool off = window_ == std::chrono::milliseconds(0);
+  while (!steps_.empty()) {
+    const Step& oldest = steps_.front();
+    const bool old_enough = off || now - oldest.last_seen >= window_;
+    // What is held is the WAL beyond the confirmed position.
+    const bool too_much = !off && newest_ - oldest.lsn >= max_bytes_;
+    if (!old_enough && !too_much) break;
+    cut_short_ = !old_enough;
+    safe_ = SafeLsn(oldest.lsn);
+    steps_.pop_front();
+  }
+  return safe_;
+}
+
+}  // namespace pg

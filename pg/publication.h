@@ -1,0 +1,55 @@
+// The publications that decide what the slot sends.
+//
+// A table without a usable replica identity in a publication that publishes updates makes the
+// application's own UPDATE and DELETE fail. So there are two: `{name}` for tables with an identity,
+// and `{name}_insert`, which publishes inserts and truncates only, for the others. A table moves
+// between them in one transaction, so that no change falls between.
+//
+// Only publications whose COMMENT says that walferry made them are altered; one that someone else
+// made is used alone, as it is, and must fit.
+#pragma once
+
+#include <optional>
+#include <pqxx/pqxx>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pg/catalog.h"
+
+namespace pg {
+
+inline constexpr const char* publication_comment = "managed by walferry";
+
+std::string insert_publication(const std::string& publication);
+
+struct PublicationInfo {
+  bool ours = false;
+  bool inserts = false, updates = false, deletes = false, truncates = false;
+  bool via_root = false;
+  // What it covers, {schema, table}, through FOR ALL TABLES and FOR TABLES IN SCHEMA too.
+  std::vector<std::pair<std::string, std::string>> tables;
+  // Of those, the ones that a column list or a row filter cuts.
+  std::vector<std::pair<std::string, std::string>> narrowed;
+};
+
+std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std::string& name);
+
+struct PublicationPlan {
+  std::vector<std::string> publications;  // what START_REPLICATION is given
+  std::vector<std::string> statements;    // what makes the publications so; empty: they are
+  std::vector<std::string> problems;      // why somebody else's publication does not fit
+};
+
+// Compares what is with what the tables need. `tables` must be permanent ones.
+PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name,
+                                  const std::vector<TableInfo>& tables);
+
+// Runs the statements in one transaction, with a lock timeout: a table that is being altered or
+// vacuumed must not hold up the caller.
+void apply(pqxx::connection& sql, const PublicationPlan& plan);
+
+// Drops those of the two that walferry made; returns their names.
+std::vector<std::string> drop_publications(pqxx::connection& sql, const std::string& name);
+
+}  // namespace pg
