@@ -1,0 +1,43 @@
+#include "connector/failpoint.h"
+
+#include <array>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+namespace connector {
+namespace {
+
+struct Armed {
+  Failpoint failpoint = Failpoint::none;
+  long passes_left = 0;
+};
+
+constexpr std::array<std::string_view, 8> names = {
+    "",         "before_publish",    "stored_unacked", "acked_unsaved",
+    "saved_unconfirmed", "after_publication", "after_intent",   "after_slot_created"};
+
+Armed read_environment() {
+  Armed armed;
+  const char* setting = std::getenv("WALFERRY_FAILPOINT");
+  if (setting == nullptr) return armed;
+  const std::string_view text(setting);
+  const auto colon = text.find(':');
+  for (std::size_t i = 1; i < names.size(); ++i) {
+    if (text.substr(0, colon) == names[i]) armed.failpoint = static_cast<Failpoint>(i);
+  }
+  armed.passes_left = colon == std::string_view::npos
+                          ? 1
+                          : std::strtol(setting + colon + 1, nullptr, 10);
+  return armed;
+}
+
+}  // namespace
+
+void pass(Failpoint failpoint) {
+  static Armed armed = read_environment();
+  if (armed.failpoint == failpoint && --armed.passes_left <= 0) std::raise(SIGKILL);
+}
+
+}  // namespace connector

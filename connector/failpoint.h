@@ -1,0 +1,20 @@
+// Places where the tests kill the daemon: WALFERRY_FAILPOINT="name:n" makes it send itself SIGKILL
+// when it passes through `name` for the n-th time. Without the variable each is one comparison.
+#pragma once
+
+namespace connector {
+
+enum class Failpoint {
+  none,
+  before_publish,      // a record is about to be sent
+  stored_unacked,      // an ack has arrived and is not looked at yet
+  acked_unsaved,       // the position is about to be saved
+  saved_unconfirmed,   // the position is saved, Postgres is not told yet
+  after_publication,   // the publications are made
+  after_intent,        // the intent is saved, the slot is not made
+  after_slot_created,  // the slot is made, its consistent point is not saved
+};
+
+void pass(Failpoint failpoint);
+
+}  // namespace connector

@@ -1,0 +1,105 @@
+// walferry: PostgreSQL's committed row changes onto a NATS JetStream stream, each once, in order.
+//
+// Signals are blocked before the first thread (nats.c's included) and received here by sigwait;
+// one thread of ours does all the work.
+#include <fmt/format.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <thread>
+
+#include "connector/cli.h"
+#include "connector/config.h"
+#include "connector/log.h"
+#include "connector/remedy.h"
+#include "connector/supervise.h"
+#include "connector/verbs.h"
+#include "connector/wakeup.h"
+
+namespace {
+
+using connector::Exit;
+
+// What drains at most 5 s may still hang in a system call to a host that does not answer.
+constexpr int hard_limit_s = 7;
+
+sigset_t block_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGUSR1}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+int run_daemon(const connector::Config& config, const connector::RunCommand& command) {
+  const sigset_t signals = block_signals();
+  connector::Wakeup wakeup;
+  std::atomic<int> code{static_cast<int>(Exit::failed)};
+  std::jthread worker([&] {
+    code = connector::supervise(config, command, wakeup);
+    kill(getpid(), SIGUSR1);  // wakes sigwait below
+  });
+  while (true) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal == SIGUSR1) break;
+    if (signal == SIGHUP) {
+      wakeup.request_reload();
+    } else if (signal == SIGALRM) {
+      spdlog::warn("a server does not answer: ending without waiting for it");
+      _exit(static_cast<int>(Exit::done));
+    } else {
+      if (!wakeup.stop_requested()) spdlog::info("stopping: waiting for what is in flight");
+      wakeup.request_stop();
+      alarm(hard_limit_s);
+    }
+  }
+  worker.join();
+  return code;
+}
+
+struct RunVerb {
+  const connector::Config& config;
+  int operator()(const connector::RunCommand& command) const { return run_daemon(config, command); }
+  int operator()(const connector::CheckCommand& command) const { return check(config, command); }
+  int operator()(const connector::StatusCommand& command) const { return status(config, command); }
+  int operator()(const connector::TailCommand& command) const { return tail(config, command); }
+  int operator()(const connector::TeardownCommand& command) const {
+    return teardown(config, command);
+  }
+  int operator()(const connector::VersionCommand&) const { return static_cast<int>(Exit::done); }
+};
+
+int run(const connector::Invocation& invocation) {
+  if (std::holds_alternative<connector::VersionCommand>(invocation.command)) {
+    return connector::version();
+  }
+  const connector::Config config = connector::load_config(invocation.config_file);
+  connector::configure_logging(config.log);
+  return std::visit(RunVerb{config}, invocation.command);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  connector::start_logging();
+  try {
+    const auto parsed = connector::parse_command_line(argc, argv);
+    if (const int* code = std::get_if<int>(&parsed)) return *code;
+    return run(std::get<connector::Invocation>(parsed));
+  } catch (const connector::ConfigError& error) {
+    for (const std::string& problem : error.problems()) fmt::print(stderr, "{}\n", problem);
+    return static_cast<int>(Exit::usage);
+  } catch (const std::exception& error) {
+    const connector::Remedy remedy = connector::remedy_for(error);
+    spdlog::error("{}{}{}", connector::one_line(error.what()),
+                  remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
+    return static_cast<int>(remedy.code);
+  }
+}

@@ -1,0 +1,317 @@
+#include "connector/pump.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <variant>
+
+#include "connector/failpoint.h"
+#include "connector/remedy.h"
+#include "connector/stop.h"
+#include "publisher/error.h"
+
+namespace connector {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr int reads_per_turn = 128;  // between two looks at acks and deadlines
+constexpr seconds save_interval{1};
+constexpr seconds refresh_interval{60};
+constexpr seconds drain_limit{5};
+// While a position is waited for, the server is asked for it this often when nothing arrives.
+constexpr milliseconds until_interval{50};
+
+}  // namespace
+
+Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional<pg::Lsn> until)
+    : config_(config),
+      session_(session),
+      wakeup_(wakeup),
+      selection_(config),
+      until_(until),
+      publisher_(*session.nats, session.last,
+                 {.messages = config.publish.max_in_flight,
+                  .bytes = config.publish.max_in_flight_bytes},
+                 [&wakeup] { wakeup.notify(); }),
+      replay_window_(config.source.replay_window, config.source.replay_window_max),
+      stored_tail_(session.saved.tail),
+      stored_last_(session.saved.last),
+      next_status_(Clock::now()),
+      next_save_(Clock::now()),
+      next_refresh_(Clock::now() + refresh_interval) {}
+
+Pump::Ended Pump::run() {
+  std::optional<Clock::time_point> drain_deadline;
+  while (true) {
+    const auto now = Clock::now();
+    settle(now);
+    if (wakeup_.stop_requested() && !drain_deadline) drain_deadline = now + drain_limit;
+    const bool ending = until_reached_ || drain_deadline;
+    save_if_due(now, ending);
+    if (ending && settled_and_saved()) {
+      return finish(until_reached_ ? Ended::until_reached : Ended::stopped);
+    }
+    if (drain_deadline && now >= *drain_deadline) {
+      spdlog::warn("{} messages are still without an ack: they will be sent again next time",
+                   publisher_.in_flight());
+      return finish(Ended::stopped);
+    }
+    if (now >= next_status_) send_status(now, true);
+    refresh_tables_if_due(now);
+    if (ending || !read_some()) wait(now);
+  }
+}
+
+bool Pump::read_some() {
+  bool any = false;
+  for (int i = 0; i < reads_per_turn && publisher_.has_room() && !until_reached_; ++i) {
+    const pg::Arrival arrival = session_.replication.next();
+    if (const auto* data = std::get_if<pg::WalData>(&arrival)) {
+      handle(*data);
+    } else if (const auto* keepalive = std::get_if<pg::Keepalive>(&arrival)) {
+      handle(*keepalive);
+    } else {
+      break;
+    }
+    any = true;
+  }
+  return any;
+}
+
+void Pump::handle(const pg::WalData& data) {
+  received_ = std::max(received_, data.lsn);
+  change_lsn_ = data.lsn;
+  std::visit([this](const auto& change) { on(change); }, decoder_.decode(data.message));
+}
+
+void Pump::handle(const pg::Keepalive& keepalive) {
+  received_ = std::max(received_, keepalive.wal_end);
+  frontier_.keepalive(keepalive.wal_end);
+  if (!frontier_.transaction_open()) {
+    session_.reread.passed(keepalive.wal_end);
+    look_for_until(keepalive.wal_end);
+  }
+  if (keepalive.reply_requested) send_status(Clock::now(), false);
+}
+
+void Pump::on(const pg::Begin& begin) {
+  if (until_ && begin.commit_lsn > *until_) {
+    until_reached_ = true;
+    return;
+  }
+  frontier_.begin();
+  transaction_.begin(begin);
+  ordinal_ = 0;
+}
+
+void Pump::on(const pg::Commit& commit) {
+  if (held_.present) release_held(true);
+  received_ = std::max(received_, commit.end_lsn);
+  frontier_.committed(commit.end_lsn);
+  session_.reread.passed(commit.commit_lsn);
+  if (until_ && commit.end_lsn > *until_) until_reached_ = true;
+}
+
+void Pump::on(const pg::RelationSeen& seen) {
+  tables_.erase(seen.relation->id.value);  // made anew in its new shape when a change comes
+}
+
+void Pump::on(const pg::Insert& change) {
+  record(*change.relation, Op::insert,
+         [&](const TableEncoder& table, std::string& out) { table.insert(out, change); });
+}
+
+void Pump::on(const pg::Update& change) {
+  record(*change.relation, Op::update,
+         [&](const TableEncoder& table, std::string& out) { table.update(out, change); });
+}
+
+void Pump::on(const pg::Delete& change) {
+  record(*change.relation, Op::remove,
+         [&](const TableEncoder& table, std::string& out) { table.remove(out, change); });
+}
+
+void Pump::on(const pg::Truncate& change) {
+  for (const pg::Relation* relation : change.relations) {
+    record(*relation, Op::truncate,
+           [](const TableEncoder& table, std::string& out) { table.truncate(out); });
+  }
+}
+
+// Published with a later part; within a transaction it is a change like any other all the same.
+void Pump::on(const pg::Message& message) {
+  if (!message.transactional) return;
+  ++ordinal_;
+  session_.reread.saw_change({transaction_.commit_lsn(), ordinal_});
+}
+
+template <class Encode>
+void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
+  const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
+  Reread& reread = session_.reread;
+  if (!reread.done()) reread.saw_change(position);
+  const Table& table = table_of(relation);
+  if (!table.selected) return;
+  if (!reread.done() && reread.is_stored(position)) return;
+  if (held_.present) release_held(false);
+  held_.body.clear();
+  try {
+    encode(*table.encoder, held_.body);
+  } catch (const BadValue& bad) {
+    throw Stop(Exit::precondition,
+               fmt::format("table {}, position {}: {}", table.encoder->name(),
+                           connector::to_string(position), bad.what()),
+               "correct the value (a database with encoding SQL_ASCII stores any bytes)");
+  }
+  transaction_.append_position(held_.body, change_lsn_, ordinal_);
+  held_.subject = table.encoder->subject(op);
+  held_.id.clear();
+  fmt::format_to(std::back_inserter(held_.id), "{}:{:016X}:{}", config_.source.slot,
+                 position.commit_lsn.value, position.ordinal);
+  held_.position = position;
+  held_.present = true;
+}
+
+void Pump::release_held(bool last) {
+  held_.present = false;
+  transaction_.append_end(held_.body, last);
+  if (held_.body.size() > config_.publish.max_message) {
+    throw Stop(Exit::precondition,
+               fmt::format("the record {} at position {} has {} bytes, and publish.max_message is {}",
+                           held_.subject, connector::to_string(held_.position), held_.body.size(),
+                           config_.publish.max_message),
+               "raise publish.max_message (and max_payload of nats-server), or leave the table out");
+  }
+  pass(Failpoint::before_publish);
+  const std::uint64_t number = publisher_.publish({.subject = held_.subject.c_str(),
+                                                   .message_id = held_.id.c_str(),
+                                                   .payload = held_.body},
+                                                  Clock::now());
+  frontier_.sent(number);
+  in_flight_.push_back(held_.position);
+}
+
+Pump::Table& Pump::table_of(const pg::Relation& relation) {
+  const auto found = tables_.find(relation.id.value);
+  if (found != tables_.end()) return found->second;
+  Table table;
+  table.selected = selection_.matches(relation.schema, relation.name);
+  if (table.selected) {
+    std::vector<std::string> key;
+    if (relation.identity == pg::ReplicaIdentity::full) {
+      key = pg::primary_key(*session_.sql, relation.id);
+    }
+    table.encoder.emplace(relation, key, config_.stream.subject_prefix);
+  }
+  return tables_.emplace(relation.id.value, std::move(table)).first->second;
+}
+
+void Pump::settle(Clock::time_point now) {
+  if (session_.nats->lost()) {
+    throw publisher::Error(publisher::Failure::unavailable, "the connection to NATS was lost");
+  }
+  const publisher::Publisher::Settled settled = publisher_.settle(now);
+  if (settled.stored > stored_) pass(Failpoint::stored_unacked);
+  while (stored_ < settled.stored) {
+    frontier_.acked(++stored_);
+    stored_tail_ = in_flight_.front();
+    stored_last_ = publisher_.sequence_of(stored_);
+    in_flight_.pop_front();
+  }
+  replay_window_.observe(frontier_, now);
+  if (settled.revision) {
+    session_.revision = *settled.revision;
+    confirm();
+  }
+}
+
+void Pump::save_if_due(Clock::time_point now, bool at_once) {
+  if (publisher_.saving() || (now < next_save_ && !at_once)) return;
+  SavedPosition next = session_.saved;
+  next.tail = stored_tail_;
+  next.last = stored_last_;
+  std::optional<pg::SafeLsn> safe = replay_window_.safe(now);
+  if (safe && safe->lsn() > next.confirmed) {
+    next.confirmed = safe->lsn();
+  } else {
+    safe.reset();
+  }
+  if (replay_window_.cut_short() != warned_cut_short_) {
+    warned_cut_short_ = replay_window_.cut_short();
+    if (warned_cut_short_) {
+      spdlog::warn("more than source.replay_window_max of WAL was written within replay_window: less "
+                   "of it is kept for mending a stream that loses acknowledged messages");
+    }
+  }
+  if (next == session_.saved) return;
+  pass(Failpoint::acked_unsaved);
+  publisher_.save(session_.key, to_json(next), session_.revision, now);
+  session_.saved = std::move(next);
+  saving_ = safe;
+  next_save_ = now + save_interval;
+}
+
+void Pump::confirm() {
+  if (!saving_) return;
+  pass(Failpoint::saved_unconfirmed);
+  confirmed_ = std::exchange(saving_, std::nullopt);
+  send_status(Clock::now(), false);
+}
+
+void Pump::send_status(Clock::time_point now, bool request_reply) {
+  session_.replication.send_status(received_, confirmed_, request_reply);
+  unsent_status_ = true;
+  const bool looking = until_ && !until_reached_;
+  next_status_ = now + (looking ? until_interval : session_.status_interval);
+}
+
+void Pump::refresh_tables_if_due(Clock::time_point now) {
+  const bool asked = wakeup_.take_reload();
+  if (!asked && now < next_refresh_) return;
+  next_refresh_ = now + refresh_interval;
+  if (asked) spdlog::info("looking at the tables again");
+  try {
+    refresh_publications(config_, *session_.sql, false);
+  } catch (const pqxx::sql_error& error) {
+    // A lock that somebody holds, a table that belongs to somebody else: the tables that are
+    // captured already go on, and the next look is in a minute.
+    spdlog::error("the publications could not be changed: {} {}", one_line(error.what()),
+                  remedy_for(error).hint);
+  }
+}
+
+void Pump::look_for_until(pg::Lsn wal_end) {
+  if (!until_ || until_reached_ || wal_end < *until_) return;
+  // At exactly that position a commit record may begin that the walsender has not read yet.
+  until_reached_ = wal_end > *until_ || pg::flushed_wal_lsn(*session_.sql) <= *until_;
+}
+
+bool Pump::settled_and_saved() { return publisher_.in_flight() == 0 && !publisher_.saving(); }
+
+void Pump::wait(Clock::time_point now) {
+  if (unsent_status_) unsent_status_ = !session_.replication.flush();
+  const bool reading = publisher_.has_room() && !until_reached_ && !wakeup_.stop_requested();
+  short events = reading ? POLLIN : 0;
+  if (unsent_status_) events |= POLLOUT;
+  const auto next = std::min({next_status_, next_refresh_, now + milliseconds(200)});
+  const auto left = std::max<Clock::duration>(next - Clock::now(), Clock::duration::zero());
+  pollfd waiting[2] = {
+      {.fd = wakeup_.fd(), .events = POLLIN, .revents = 0},
+      {.fd = events == 0 ? -1 : session_.replication.socket(), .events = events, .revents = 0}};
+  if (poll(waiting, 2, static_cast<int>(std::chrono::ceil<milliseconds>(left).count())) > 0 &&
+      waiting[0].revents != 0) {
+    wakeup_.clear();
+  }
+}
+
+Pump::Ended Pump::finish(Ended how) {
+  send_status(Clock::now(), false);
+  session_.replication.finish(Clock::now() + seconds(1));
+  return how;
+}
+
+}  // namespace connector

@@ -1,0 +1,125 @@
+// The loop: from the slot to the stream, and back with what Postgres may forget.
+//
+//   replication ─▶ decoder ─▶ filter ─▶ encoder ─▶ held record ─▶ publisher ─▶ JetStream
+//        ▲                                                           │ acks
+//        └── status ◀─ confirm ◀─ save ◀─ replay window ◀─ frontier ◀┘
+//
+// One thread does all of it; nats.c's threads only record acks. When the window is full the loop
+// stops reading, and TCP carries the pressure back to the walsender; status updates go on.
+//
+// Save before confirm: Postgres is told that it may forget up to C only after a position with C
+// has been saved and acknowledged, so that at every start the slot is at or before what is saved,
+// and the opposite means that JetStream has lost something.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "connector/config.h"
+#include "connector/record.h"
+#include "connector/session.h"
+#include "connector/table_selection.h"
+#include "connector/wakeup.h"
+#include "pg/ack_frontier.h"
+#include "pg/pgoutput.h"
+#include "publisher/publisher.h"
+
+namespace connector {
+
+class Pump {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  // `until`: end once every transaction committed at or before it is stored.
+  Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional<pg::Lsn> until);
+
+  // Returns when `until` is reached, or when a stop was requested and what was in flight is settled
+  // (at most 5 s). Throws when the session must be dropped, or walferry must stop.
+  enum class Ended { until_reached, stopped };
+  Ended run();
+
+  // Records that this session has stored: a sign that the session worked.
+  std::uint64_t stored() const { return stored_; }
+
+ private:
+  struct Table {
+    bool selected = false;
+    std::optional<TableEncoder> encoder;
+  };
+  struct HeldRecord {
+    bool present = false;
+    std::string subject;
+    std::string id;
+    std::string body;
+    pg::Position position;
+  };
+
+  // Reading. Each returns false when nothing was there to do.
+  bool read_some();
+  void handle(const pg::WalData& data);
+  void handle(const pg::Keepalive& keepalive);
+  void on(const pg::Begin& begin);
+  void on(const pg::Commit& commit);
+  void on(const pg::RelationSeen& seen);
+  void on(const pg::Insert& change);
+  void on(const pg::Update& change);
+  void on(const pg::Delete& change);
+  void on(const pg::Truncate& change);
+  void on(const pg::Message& message);
+  void on(const pg::TypeSeen&) {}
+  void on(const pg::Origin&) {}
+
+  // Counts the change, and publishes its record if its table is captured and it is not stored yet.
+  template <class Encode>
+  void record(const pg::Relation& relation, Op op, Encode encode);
+  void release_held(bool last);
+  Table& table_of(const pg::Relation& relation);
+
+  // Progress.
+  void settle(Clock::time_point now);
+  void save_if_due(Clock::time_point now, bool at_once);
+  void confirm();
+  void send_status(Clock::time_point now, bool request_reply);
+  void refresh_tables_if_due(Clock::time_point now);
+  void look_for_until(pg::Lsn wal_end);
+  bool settled_and_saved();
+  void wait(Clock::time_point now);
+  Ended finish(Ended how);
+
+  const Config& config_;
+  Session& session_;
+  Wakeup& wakeup_;
+  TableSelection selection_;
+  std::optional<pg::Lsn> until_;
+  bool until_reached_ = false;
+
+  pg::PgoutputDecoder decoder_;
+  std::unordered_map<std::uint32_t, Table> tables_;
+  TransactionEncoder transaction_;
+  std::uint64_t ordinal_ = 0;
+  pg::Lsn change_lsn_;
+  HeldRecord held_;
+
+  publisher::Publisher publisher_;
+  pg::AckFrontier frontier_;
+  pg::ReplayWindow replay_window_;
+  std::deque<pg::Position> in_flight_;  // of the messages in flight, in order
+  std::uint64_t stored_ = 0;
+  pg::Position stored_tail_;
+  publisher::StreamSequence stored_last_;
+
+  pg::Lsn received_;
+  std::optional<pg::SafeLsn> saving_;     // goes to Postgres once its save is acknowledged
+  std::optional<pg::SafeLsn> confirmed_;  // Postgres has been told
+  Clock::time_point next_status_;
+  Clock::time_point next_save_;
+  Clock::time_point next_refresh_;
+  bool unsent_status_ = false;
+  bool warned_cut_short_ = false;
+};
+
+}  // namespace connector

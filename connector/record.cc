@@ -1,0 +1,231 @@
+#include "connector/record.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "connector/subject.h"
+
+namespace connector {
+namespace {
+
+constexpr std::array<const char*, 4> op_names = {"insert", "update", "delete", "truncate"};
+
+bool is_null(const pg::Value& value) { return std::holds_alternative<pg::Null>(value); }
+bool is_unchanged(const pg::Value& value) { return std::holds_alternative<pg::Unchanged>(value); }
+
+}  // namespace
+
+TableEncoder::TableEncoder(const pg::Relation& relation,
+                           const std::vector<std::string>& primary_key,
+                           const std::string& subject_prefix)
+    : name_(relation.schema + "." + relation.name) {
+  table_json_ = ",\"schema\":";
+  append_json_string(table_json_, relation.schema);
+  table_json_ += ",\"table\":";
+  append_json_string(table_json_, relation.name);
+  for (std::size_t op = 0; op < op_names.size(); ++op) {
+    subjects_[op] = fmt::format("{}.{}.{}.{}", subject_prefix, escape_schema(relation.schema),
+                                escape_token(relation.name), op_names[op]);
+  }
+  for (const pg::Column& column : relation.columns) {
+    ColumnEncoder encoder{.name = column.name,
+                          .label = {},
+                          .kind = kind_of(column.type),
+                          .identity = column.key};
+    append_json_string(encoder.label, column.name);
+    encoder.label += ':';
+    columns_.push_back(std::move(encoder));
+  }
+  if (relation.identity == pg::ReplicaIdentity::full) {
+    for (const std::string& name : primary_key) {
+      const auto found = std::find_if(columns_.begin(), columns_.end(),
+                                      [&](const auto& column) { return column.name == name; });
+      if (found == columns_.end()) {
+        // The catalog's key is of another time than this shape.
+        key_.clear();
+        break;
+      }
+      key_.push_back(static_cast<std::size_t>(found - columns_.begin()));
+    }
+  } else {
+    for (std::size_t i = 0; i < columns_.size(); ++i) {
+      if (columns_[i].identity) key_.push_back(i);
+    }
+  }
+}
+
+void TableEncoder::insert(std::string& out, const pg::Insert& change) const {
+  open(out, Op::insert);
+  append_key(out, change.row, {}, pg::OldRow::none);
+  out += ",\"before\":null,\"after\":";
+  append_row(out, change.row, {}, pg::OldRow::none);
+}
+
+void TableEncoder::update(std::string& out, const pg::Update& change) const {
+  open(out, Op::update);
+  append_key(out, change.row, change.old, change.old_kind);
+  out += ",\"before\":";
+  if (change.old_kind == pg::OldRow::full) {
+    append_row(out, change.old, {}, pg::OldRow::none);
+  } else if (change.old_kind == pg::OldRow::key && key_changed(change)) {
+    append_old_key(out, change.old);
+  } else {
+    out += "null";
+  }
+  out += ",\"after\":";
+  append_row(out, change.row, change.old, change.old_kind);
+  append_unchanged(out, change);
+}
+
+void TableEncoder::remove(std::string& out, const pg::Delete& change) const {
+  open(out, Op::remove);
+  append_key(out, change.old, {}, pg::OldRow::none);
+  out += ",\"before\":";
+  if (change.old_kind == pg::OldRow::full) {
+    append_row(out, change.old, {}, pg::OldRow::none);
+  } else {
+    append_old_key(out, change.old);
+  }
+  out += ",\"after\":null";
+}
+
+void TableEncoder::truncate(std::string& out) const {
+  open(out, Op::truncate);
+  out += "null,\"before\":null,\"after\":null";
+}
+
+void TableEncoder::open(std::string& out, Op op) const {
+  out += "{\"op\":\"";
+  out += op_names[static_cast<std::size_t>(op)];
+  out += '"';
+  out += table_json_;
+  out += ",\"key\":";
+}
+
+// The new row's value, or the old row's where Postgres did not send the new and the old has it.
+const pg::Value& TableEncoder::resolve(std::size_t column, pg::Row row, pg::Row old,
+                                       pg::OldRow old_kind) const {
+  const bool in_old = old_kind == pg::OldRow::full ||
+                      (old_kind == pg::OldRow::key && columns_[column].identity);
+  return is_unchanged(row[column]) && in_old ? old[column] : row[column];
+}
+
+void TableEncoder::append_value(std::string& out, std::size_t column, std::string_view text) const {
+  try {
+    append_json_value(out, columns_[column].kind, text);
+  } catch (const BadValue& bad) {
+    throw BadValue(fmt::format("column {}: {}", columns_[column].name, bad.what()));
+  }
+}
+
+void TableEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
+                              pg::OldRow old_kind) const {
+  out += '{';
+  bool first = true;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    const pg::Value& value = resolve(i, row, old, old_kind);
+    if (is_unchanged(value)) continue;
+    if (!first) out += ',';
+    first = false;
+    out += columns_[i].label;
+    if (const auto* text = std::get_if<std::string_view>(&value)) {
+      append_value(out, i, *text);
+    } else {
+      out += "null";
+    }
+  }
+  out += '}';
+}
+
+void TableEncoder::append_key(std::string& out, pg::Row row, pg::Row old,
+                              pg::OldRow old_kind) const {
+  if (key_.empty()) {
+    out += "null";
+    return;
+  }
+  char separator = '{';
+  for (const std::size_t i : key_) {
+    out += separator;
+    separator = ',';
+    out += columns_[i].label;
+    const pg::Value& value = resolve(i, row, old, old_kind);
+    if (is_unchanged(value)) {
+      throw BadValue(fmt::format("column {}: part of the key, and Postgres did not send it",
+                                 columns_[i].name));
+    }
+    if (const auto* text = std::get_if<std::string_view>(&value)) {
+      append_value(out, i, *text);
+    } else {
+      out += "null";
+    }
+  }
+  out += '}';
+}
+
+void TableEncoder::append_old_key(std::string& out, pg::Row old) const {
+  append_key(out, old, {}, pg::OldRow::none);
+}
+
+// Postgres sends the old key also where only its storage is out of line.
+bool TableEncoder::key_changed(const pg::Update& change) const {
+  return std::any_of(key_.begin(), key_.end(), [&](std::size_t i) {
+    const pg::Value& now = change.row[i];
+    if (is_unchanged(now)) return false;
+    const pg::Value& before = change.old[i];
+    if (is_null(now) || is_null(before)) return is_null(now) != is_null(before);
+    return std::get<std::string_view>(now) != std::get<std::string_view>(before);
+  });
+}
+
+void TableEncoder::append_unchanged(std::string& out, const pg::Update& change) const {
+  bool any = false;
+  for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (!is_unchanged(resolve(i, change.row, change.old, change.old_kind))) continue;
+    out += any ? "," : ",\"unchanged\":[";
+    any = true;
+    out.append(columns_[i].label, 0, columns_[i].label.size() - 1);
+  }
+  if (any) out += ']';
+}
+
+void TransactionEncoder::begin(const pg::Begin& begin) {
+  commit_lsn_ = begin.commit_lsn;
+  commit_json_ = fmt::format("\",\"commit_lsn\":\"{}\",\"seq\":", to_string(begin.commit_lsn));
+  end_json_ = fmt::format(",\"xid\":{},\"commit_ts\":\"{}\"}}", begin.xid.value,
+                          iso_time(begin.commit_time));
+}
+
+void TransactionEncoder::append_position(std::string& out, pg::Lsn lsn,
+                                         std::uint64_t ordinal) const {
+  fmt::format_to(std::back_inserter(out), ",\"lsn\":\"{:X}/{:X}", lsn.value >> 32,
+                 lsn.value & 0xFFFFFFFF);
+  out += commit_json_;
+  const fmt::format_int digits(ordinal);
+  out.append(digits.data(), digits.size());
+}
+
+void TransactionEncoder::append_end(std::string& out, bool last) const {
+  if (last) out += ",\"tx_last\":true";
+  out += end_json_;
+}
+
+std::string message_id(const std::string& slot, pg::Position position) {
+  return fmt::format("{}:{:016X}:{}", slot, position.commit_lsn.value, position.ordinal);
+}
+
+std::string iso_time(pg::Timestamp time) {
+  using namespace std::chrono;
+  const sys_days epoch = year(2000) / January / 1;
+  const auto at = epoch + microseconds(time.micros);
+  const auto day = floor<days>(at);
+  const year_month_day date(day);
+  const hh_mm_ss clock(at - day);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
+                     clock.subseconds().count());
+}
+
+}  // namespace connector

@@ -1,0 +1,85 @@
+// Changes become records: CONTRACT.md, "The record".
+//
+// A record is a function of WAL and the configuration alone, so that what is published twice is the
+// same twice. Its last fields wait: whether it is the transaction's last is known only when the
+// next record or the commit has arrived, so the pump holds one record back and finishes it then.
+//
+// One thread. Buffers are reused; the steady state does not allocate for a row.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "connector/json_value.h"
+#include "pg/change.h"
+#include "pg/types.h"
+
+namespace connector {
+
+enum class Op { insert, update, remove, truncate };
+
+// A table in one shape: everything about its records that does not depend on the row.
+class TableEncoder {
+ public:
+  // `primary_key` is asked of the catalog, and used under REPLICA IDENTITY FULL only, where the
+  // Relation message flags every column. Copies what it needs of `relation`.
+  TableEncoder(const pg::Relation& relation, const std::vector<std::string>& primary_key,
+               const std::string& subject_prefix);
+
+  const std::string& subject(Op op) const { return subjects_[static_cast<std::size_t>(op)]; }
+  const std::string& name() const { return name_; }  // schema.table, for messages
+
+  // Each appends the record up to and including `unchanged`. Throws BadValue with the column's name.
+  void insert(std::string& out, const pg::Insert& change) const;
+  void update(std::string& out, const pg::Update& change) const;
+  void remove(std::string& out, const pg::Delete& change) const;
+  void truncate(std::string& out) const;
+
+ private:
+  struct ColumnEncoder {
+    std::string name;
+    std::string label;  // "name": as JSON
+    JsonKind kind = JsonKind::string;
+    bool identity = false;  // its old value comes with an old key
+  };
+
+  void open(std::string& out, Op op) const;
+  void append_value(std::string& out, std::size_t column, std::string_view text) const;
+  void append_row(std::string& out, pg::Row row, pg::Row old, pg::OldRow old_kind) const;
+  void append_key(std::string& out, pg::Row row, pg::Row old, pg::OldRow old_kind) const;
+  void append_old_key(std::string& out, pg::Row old) const;
+  void append_unchanged(std::string& out, const pg::Update& change) const;
+  bool key_changed(const pg::Update& change) const;
+  const pg::Value& resolve(std::size_t column, pg::Row row, pg::Row old,
+                           pg::OldRow old_kind) const;
+
+  std::string name_;
+  std::string table_json_;  // ,"schema":"…","table":"…"
+  std::array<std::string, 4> subjects_;
+  std::vector<ColumnEncoder> columns_;
+  std::vector<std::size_t> key_;  // places of the key's columns; empty: no key
+};
+
+// The transaction that a record belongs to, as the record says it.
+class TransactionEncoder {
+ public:
+  void begin(const pg::Begin& begin);
+  pg::Lsn commit_lsn() const { return commit_lsn_; }
+
+  // ,"lsn":…,"commit_lsn":…,"seq":…
+  void append_position(std::string& out, pg::Lsn lsn, std::uint64_t ordinal) const;
+  // ,"tx_last":true if so, ,"xid":…,"commit_ts":…}
+  void append_end(std::string& out, bool last) const;
+
+ private:
+  pg::Lsn commit_lsn_;
+  std::string commit_json_;
+  std::string end_json_;
+};
+
+std::string message_id(const std::string& slot, pg::Position position);
+std::string iso_time(pg::Timestamp time);  // 2026-11-23T10:00:00.123456Z
+
+}  // namespace connector

@@ -1,0 +1,151 @@
+#include "connector/reread.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "connector/saved_position.h"
+#include "connector/stop.h"
+
+namespace connector {
+namespace {
+
+constexpr const char* gap_hint =
+    "find out who writes into or deletes from the stream; `run --accept-gap` goes on from where "
+    "both sides can, and says what was lost";
+
+std::string list_positions(const std::vector<pg::Position>& positions) {
+  constexpr std::size_t shown = 10;
+  std::string list;
+  for (std::size_t i = 0; i < std::min(shown, positions.size()); ++i) {
+    list += (i == 0 ? "" : ", ") + to_string(positions[i]);
+  }
+  if (positions.size() > shown) list += fmt::format(" and {} more", positions.size() - shown);
+  return list;
+}
+
+}  // namespace
+
+Reread::Reread(Known known) : known_(std::move(known)) {
+  foreign_ = std::any_of(known_.stored.begin(), known_.stored.end(),
+                         [](const StoredRecord& record) { return !record.position; });
+  if (known_.anchor == pg::Position{} && known_.anchor_sequence == known_.last && !foreign_) {
+    done_ = true;  // nothing of ours is stored
+  }
+}
+
+void Reread::saw_change(pg::Position position) {
+  if (done_) return;
+  if (position <= known_.anchor) saw_before_anchor_ = true;
+  if (position == known_.anchor) saw_anchor_ = true;
+}
+
+bool Reread::is_stored(pg::Position position) {
+  if (done_) return false;
+  if (position > known_.anchor) return beyond_anchor();
+  match(position);
+  return true;
+}
+
+void Reread::match(pg::Position position) {
+  const auto& stored = known_.stored;
+  bool passed_some = false;
+  while (next_stored_ < stored.size() &&
+         (!stored[next_stored_].position || *stored[next_stored_].position < position)) {
+    const StoredRecord& record = stored[next_stored_];
+    if (record.position && next_sequence_ && strict(record.sequence) && !foreign_) {
+      fail(fmt::format("the stream's message {} is {}, which WAL does not yield",
+                       record.sequence.value, to_string(*record.position)));
+    }
+    passed_some = passed_some || record.position;
+    ++next_stored_;
+  }
+  const bool found = next_stored_ < stored.size() && stored[next_stored_].position == position;
+  if (found) {
+    const StoredRecord& record = stored[next_stored_++];
+    if (next_sequence_ && *next_sequence_ != record.sequence.value && strict(record.sequence) &&
+        !foreign_) {
+      fail(fmt::format("{} is message {} of the stream, and should be message {}",
+                       to_string(position), record.sequence.value, *next_sequence_));
+    }
+    next_sequence_ = record.sequence.value + 1;
+    return;
+  }
+  const bool before_window = next_stored_ == 0 && !next_sequence_;
+  if (before_window) return;
+  if (foreign_) {
+    missing_.push_back(position);
+    return;
+  }
+  // Not there: then its message must have been deleted, and the sequences must leave it room.
+  if (!next_sequence_ && passed_some) {
+    next_sequence_ = stored[next_stored_ - 1].sequence.value + 1;
+  }
+  if (!next_sequence_) return;
+  const std::uint64_t limit = next_stored_ < stored.size()
+                                  ? stored[next_stored_].sequence.value
+                                  : known_.anchor_sequence.value + 1;
+  if (*next_sequence_ >= limit && strict(publisher::StreamSequence(limit - 1))) {
+    fail(fmt::format("{} is not in the stream, where it should stand before message {}",
+                     to_string(position), limit));
+  }
+  if (*next_sequence_ < limit) ++*next_sequence_;
+}
+
+bool Reread::beyond_anchor() {
+  conclude();
+  if (done_) return false;
+  const publisher::StreamSequence sequence(known_.anchor_sequence.value + counted_beyond_ + 1);
+  if (sequence > known_.last) {
+    done_ = true;
+    return false;
+  }
+  if (!strict(sequence)) {
+    fail(fmt::format("messages {} to {} of the stream are gone, and the settings that shape records "
+                     "have changed since: what they held cannot be counted",
+                     known_.anchor_sequence.value + 1, known_.last.value));
+  }
+  ++counted_beyond_;
+  return true;
+}
+
+// All at or before the anchor has been seen.
+void Reread::conclude() {
+  if (counted_beyond_ > 0) return;
+  if (foreign_) {
+    std::vector<std::uint64_t> sequences;
+    for (const StoredRecord& record : known_.stored) {
+      if (!record.position) sequences.push_back(record.sequence.value);
+    }
+    const std::string what = fmt::format(
+        "the stream holds messages that are not walferry's, at sequence {}; {}",
+        fmt::join(sequences, ", "),
+        missing_.empty() ? "none of walferry's is missing"
+                         : "they took the place of " + list_positions(missing_));
+    if (!known_.accept) throw Stop(Exit::position_lost, what, gap_hint);
+    foreign_ = false;
+    done_ = true;
+    return;
+  }
+  const bool anchor_is_real = known_.anchor.ordinal > 0;
+  if (anchor_is_real && saw_before_anchor_ && !saw_anchor_ && !known_.accept) {
+    fail(fmt::format("the stream's message {} is {}, which WAL does not hold",
+                     known_.anchor_sequence.value, to_string(known_.anchor)));
+  }
+  if (next_sequence_ && *next_sequence_ <= known_.anchor_sequence.value &&
+      strict(known_.anchor_sequence)) {
+    fail(fmt::format("WAL yields fewer records than the stream holds up to message {}",
+                     known_.anchor_sequence.value));
+  }
+}
+
+void Reread::passed(pg::Lsn lsn) {
+  if (!done_ && foreign_ && lsn >= known_.anchor.commit_lsn) conclude();
+}
+
+void Reread::fail(const std::string& what) const {
+  throw Stop(Exit::position_lost, "the stream and WAL disagree: " + what, gap_hint);
+}
+
+}  // namespace connector

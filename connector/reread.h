@@ -1,0 +1,79 @@
+// Reading again what is stored already: finds where to go on, and looks on the way whether the
+// stream holds exactly what WAL yields.
+//
+//   stored:   … 101:A.1  102:A.2  103:B.1 │                (sequence:position, the last window)
+//   WAL:          A.1      A.2      B.1   │  B.2   C.1  …
+//                 skip     skip     skip  │  publish
+//
+// Stream sequences and records map one to one, so each record that WAL yields has a sequence that
+// can be counted from any stored message before it. Hence a record that is not where it should be
+// is seen, also where the stored message itself is gone (expired, purged): then counting replaces
+// looking. A hole is never stepped over.
+//
+// Messages that were stored under other settings cannot be counted against today's records: there
+// only their order and their existence in WAL are compared.
+//
+// One thread, no I/O.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pg/types.h"
+#include "publisher/types.h"
+
+namespace connector {
+
+struct StoredRecord {
+  publisher::StreamSequence sequence;
+  std::optional<pg::Position> position;  // nothing: the message is not ours
+};
+
+class Reread {
+ public:
+  struct Known {
+    std::vector<StoredRecord> stored;  // the last window, in order; what is gone is left out
+    // The newest message whose position is known: a stored one, or the saved position.
+    publisher::StreamSequence anchor_sequence;
+    pg::Position anchor;
+    publisher::StreamSequence last;         // the stream's last sequence
+    publisher::StreamSequence strict_from;  // from here on, settings are today's
+    bool accept = false;                    // say what is missing, but go on
+  };
+  explicit Reread(Known known);
+
+  // A change that Postgres sent, before any filter of ours.
+  void saw_change(pg::Position position);
+
+  // A record that WAL yields, in order: true when it is stored already. Throws Stop(position_lost)
+  // when the stream holds something else.
+  bool is_stored(pg::Position position);
+
+  // Everything that committed at or before `lsn` has been seen.
+  void passed(pg::Lsn lsn);
+
+  bool done() const { return done_; }
+  // What foreign messages took the place of, once done; for the log.
+  const std::vector<pg::Position>& missing() const { return missing_; }
+
+ private:
+  bool strict(publisher::StreamSequence sequence) const { return sequence >= known_.strict_from; }
+  void match(pg::Position position);
+  bool beyond_anchor();
+  void conclude();
+  [[noreturn]] void fail(const std::string& what) const;
+
+  Known known_;
+  bool foreign_ = false;       // there are messages that are not ours
+  std::size_t next_stored_ = 0;
+  std::optional<std::uint64_t> next_sequence_;  // of the next record, once it can be counted
+  std::uint64_t counted_beyond_ = 0;            // records behind the anchor taken as stored
+  bool saw_before_anchor_ = false;
+  bool saw_anchor_ = false;
+  bool done_ = false;
+  std::vector<pg::Position> missing_;
+};
+
+}  // namespace connector

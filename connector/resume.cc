@@ -1,0 +1,301 @@
+#include "connector/resume.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "connector/stop.h"
+
+namespace connector {
+namespace {
+
+using publisher::StreamSequence;
+
+constexpr const char* accept_hint =
+    "`run --accept-gap` goes on from where both sides can, and says what was lost";
+
+// The decision in steps: each looks at one way in which the sides can disagree.
+class Decision {
+ public:
+  explicit Decision(const Observed& observed) : seen_(observed) {}
+
+  Resume make() {
+    if (!seen_.saved || seen_.saved->intent) {
+      begin();
+    } else {
+      plan_.saved = *seen_.saved;
+      clamp();
+      check_system();
+      check_slot();
+      check_stream();
+      check_settings();
+    }
+    plan_.saved.system_id = seen_.system_id;
+    plan_.saved.timeline = seen_.timeline;
+    plan_.saved.stream_created = seen_.stream.created;
+    know_the_tail();
+    return std::move(plan_);
+  }
+
+ private:
+  // A gap: stop, or go on if the operator has said so.
+  void gap(const std::string& what, const std::string& hint = accept_hint) {
+    if (!seen_.accept_gap) throw Stop(Exit::position_lost, what, hint);
+    plan_.notes.push_back("accepted: " + what);
+    accepted_ = true;
+  }
+
+  std::string slot_named() const { return fmt::format("slot \"{}\"", seen_.slot_name); }
+  std::string stream_named() const { return fmt::format("stream {}", seen_.stream_name); }
+  pg::Lsn confirmed() const { return seen_.slot->confirmed.value_or(pg::Lsn()); }
+  bool slot_usable() const { return seen_.slot->wal_status != "lost" && seen_.slot->confirmed; }
+
+  // The newest of the window's records; those that were accepted long ago do not count.
+  const StoredRecord* tail() const {
+    const auto found = std::find_if(
+        seen_.window.rbegin(), seen_.window.rend(), [&](const StoredRecord& record) {
+          return record.position && record.sequence > plan_.saved.accepted;
+        });
+    return found == seen_.window.rend() ? nullptr : &*found;
+  }
+
+  // Nothing is saved: a first start, or everything in NATS was lost.
+  void begin() {
+    plan_.saved.settings = seen_.settings;
+    plan_.saved.settings_from = StreamSequence(seen_.stream.last.value + 1);
+    plan_.saved.last = seen_.stream.last;
+    const bool empty = seen_.window.empty();
+    if (!empty && tail() == nullptr) {
+      throw Stop(Exit::precondition,
+                 fmt::format("{} holds messages that are not walferry's (the last is {})",
+                             stream_named(), seen_.window.back().sequence.value),
+                 "name an empty stream in stream.name");
+    }
+    if (!seen_.slot) {
+      if (!empty) {
+        gap(fmt::format("{} holds walferry's records up to {}, but there is neither a saved position "
+                        "nor {}",
+                        stream_named(), to_string(*tail()->position), slot_named()));
+      }
+      plan_.create_slot = true;
+      return;
+    }
+    const bool made_by_us = seen_.saved && seen_.saved->intent;
+    if (!made_by_us && !seen_.adopt) {
+      throw Stop(Exit::position_lost,
+                 fmt::format("{} exists at {}, but no position is saved for it: it was made by hand, "
+                             "or everything in NATS was lost",
+                             slot_named(), to_string(confirmed())),
+                 "`run --adopt` takes it over: what was committed before that position is not in the "
+                 "stream");
+    }
+    if (!slot_usable()) {
+      gap(fmt::format("{} was invalidated: the WAL that it needs is gone", slot_named()));
+      plan_.create_slot = plan_.drop_slot = true;
+      return;
+    }
+    if (!empty && confirmed() > tail()->position->commit_lsn) {
+      gap(fmt::format("{} holds records up to {}, and {} begins at {}: what was committed between "
+                      "may be missing",
+                      stream_named(), to_string(*tail()->position), slot_named(),
+                      to_string(confirmed())));
+    }
+    plan_.saved.origin = plan_.saved.confirmed = confirmed();
+  }
+
+  // Marks beyond the stream's end would one day stand above messages that are yet to come.
+  void clamp() {
+    plan_.saved.accepted = std::min(plan_.saved.accepted, seen_.stream.last);
+    plan_.saved.settings_from =
+        std::min(plan_.saved.settings_from, StreamSequence(seen_.stream.last.value + 1));
+  }
+
+  void check_system() {
+    const SavedPosition& saved = *seen_.saved;
+    if (saved.system_id != seen_.system_id) {
+      gap(fmt::format("the server is another one: its system identifier is {}, and the position is "
+                      "of {}",
+                      seen_.system_id, saved.system_id),
+          std::string("point source.dsn at the old server, or name a new stream and slot; ") +
+              accept_hint);
+      start_over_at(pg::Lsn());
+      return;
+    }
+    if (saved.timeline == seen_.timeline) return;
+    const pg::Lsn newest =
+        std::max(saved.confirmed, std::max(saved.tail, tail_position()).commit_lsn);
+    if (!seen_.fork) {
+      gap(fmt::format("the server's timeline {} does not descend from timeline {}, which the "
+                      "position is of",
+                      seen_.timeline.value, saved.timeline.value));
+      start_over_at(pg::Lsn());
+    } else if (newest > *seen_.fork) {
+      gap(fmt::format("the server is on timeline {}, which left timeline {} at {}; the stream goes "
+                      "up to {}: it holds transactions that this server never had",
+                      seen_.timeline.value, saved.timeline.value, to_string(*seen_.fork),
+                      to_string(newest)));
+      start_over_at(*seen_.fork);
+    } else {
+      plan_.notes.push_back(
+          fmt::format("the server went from timeline {} to {} at {}; nothing of the stream is beyond",
+                      saved.timeline.value, seen_.timeline.value, to_string(*seen_.fork)));
+    }
+  }
+
+  pg::Position tail_position() const {
+    const StoredRecord* record = tail();
+    return record == nullptr ? pg::Position{} : *record->position;
+  }
+
+  // Positions in the stream are of another history: none of them is compared any more.
+  void start_over_at(pg::Lsn lsn) {
+    plan_.saved.accepted = seen_.stream.last;
+    plan_.saved.last = seen_.stream.last;
+    plan_.saved.tail = {lsn, 0};
+  }
+
+  void check_slot() {
+    const SavedPosition& saved = *seen_.saved;
+    if (!seen_.slot) {
+      gap(fmt::format("{} is gone; what was committed after {} is not in the stream", slot_named(),
+                      to_string(std::max(saved.tail, tail_position()))));
+      plan_.create_slot = true;
+    } else if (!slot_usable()) {
+      gap(fmt::format("{} was invalidated: the WAL that it needs is gone; what was committed after {} "
+                      "is not in the stream",
+                      slot_named(), to_string(std::max(saved.tail, tail_position()))),
+          std::string("raise max_slot_wal_keep_size; ") + accept_hint);
+      plan_.create_slot = plan_.drop_slot = true;
+    }
+  }
+
+  // JetStream acknowledges before it syncs, so it may have lost what it had acknowledged.
+  void check_stream() {
+    if (plan_.create_slot) return;
+    const SavedPosition& saved = *seen_.saved;
+    if (saved.stream_created != seen_.stream.created) {
+      stream_made_anew();
+      return;
+    }
+    const bool shorter = seen_.stream.last < saved.last;
+    const bool slot_ahead = confirmed() > saved.confirmed;
+    if (!shorter && !slot_ahead) return;
+    const std::string what =
+        shorter ? fmt::format("{} ends at message {}, and had {}", stream_named(),
+                              seen_.stream.last.value, saved.last.value)
+                : fmt::format("{} is confirmed up to {}, and the saved position says {}",
+                              slot_named(), to_string(confirmed()), to_string(saved.confirmed));
+    const StoredRecord* newest = tail();
+    const bool reaches = newest != nullptr ? confirmed() <= newest->position->commit_lsn
+                                           : confirmed() <= saved.origin;
+    if (!reaches) {
+      gap(fmt::format("JetStream has lost acknowledged messages: {}. What was committed after {} and "
+                      "before {} is not in the stream, and the slot no longer has it",
+                      what, newest ? to_string(*newest->position) : to_string(saved.origin),
+                      to_string(confirmed())));
+    } else {
+      plan_.notes.push_back(
+          fmt::format("JetStream has lost acknowledged messages: {}; reading WAL again from {}", what,
+                      newest ? to_string(*newest->position) : to_string(saved.origin)));
+    }
+    plan_.saved.last = newest ? newest->sequence : StreamSequence();
+    plan_.saved.tail = tail_position();
+    if (newest == nullptr) plan_.saved.last = seen_.stream.last;
+    plan_.saved.confirmed = std::max(plan_.saved.confirmed, confirmed());
+  }
+
+  void stream_made_anew() {
+    const SavedPosition& saved = *seen_.saved;
+    const bool anything_stored = saved.tail != pg::Position{};
+    if (anything_stored && confirmed() > saved.origin) {
+      gap(fmt::format("{} was deleted and made anew: what was committed from {} to {} is in no "
+                      "stream, and the slot no longer has it",
+                      stream_named(), to_string(saved.origin), to_string(confirmed())),
+          std::string("restore the stream; ") + accept_hint);
+    } else if (anything_stored) {
+      plan_.notes.push_back(fmt::format("{} was deleted and made anew; reading WAL again from {}",
+                                        stream_named(), to_string(saved.origin)));
+    }
+    plan_.saved.accepted = StreamSequence();
+    plan_.saved.settings_from = StreamSequence(seen_.stream.last.value + 1);
+    plan_.saved.last = seen_.stream.last;
+    plan_.saved.tail = tail_position();
+    plan_.saved.confirmed = confirmed();
+  }
+
+  void check_settings() {
+    if (plan_.saved.settings == seen_.settings) return;
+    plan_.notes.push_back(
+        fmt::format("the settings that shape records have changed; from message {} on they hold (a "
+                    "transaction that is stored in part goes on under them)",
+                    seen_.stream.last.value + 1));
+    plan_.saved.settings = seen_.settings;
+    plan_.saved.settings_from = StreamSequence(seen_.stream.last.value + 1);
+  }
+
+  void know_the_tail() {
+    if (accepted_) {
+      plan_.saved.last = seen_.stream.last;
+      if (const StoredRecord* newest = tail()) plan_.saved.tail = *newest->position;
+      plan_.saved.accepted = seen_.stream.last;
+    }
+    Reread::Known& known = plan_.known;
+    known.last = seen_.stream.last;
+    known.accept = seen_.accept_gap;
+    known.strict_from =
+        std::max(plan_.saved.settings_from, StreamSequence(plan_.saved.accepted.value + 1));
+    std::copy_if(seen_.window.begin(), seen_.window.end(), std::back_inserter(known.stored),
+                 [&](const StoredRecord& record) { return record.sequence > plan_.saved.accepted; });
+    known.anchor_sequence = plan_.saved.last;
+    known.anchor = plan_.saved.tail;
+    const StoredRecord* newest = tail();
+    if (newest != nullptr && newest->sequence >= known.anchor_sequence) {
+      known.anchor_sequence = newest->sequence;
+      known.anchor = *newest->position;
+    }
+    check_foreign();
+    // The oldest record of the window, or what is known of the last one.
+    plan_.start = known.anchor.commit_lsn;
+    for (const StoredRecord& record : known.stored) {
+      if (record.position) {
+        plan_.start = std::min(plan_.start, record.position->commit_lsn);
+        break;
+      }
+    }
+  }
+
+  // Messages behind the last of ours took nobody's place; those between ours did, and Reread finds
+  // out whose.
+  void check_foreign() {
+    Reread::Known& known = plan_.known;
+    const auto is_foreign = [](const StoredRecord& record) { return !record.position; };
+    const auto first = std::find_if(known.stored.begin(), known.stored.end(), is_foreign);
+    if (first == known.stored.end()) return;
+    if (first->sequence > known.anchor_sequence) {
+      gap(fmt::format("{} holds messages that are not walferry's, from sequence {} on; none of "
+                      "walferry's is missing",
+                      stream_named(), first->sequence.value),
+          std::string("find out who writes into the stream; ") + accept_hint);
+      known.stored.clear();
+      plan_.saved.accepted = seen_.stream.last;
+      plan_.saved.last = seen_.stream.last;
+      plan_.saved.tail = known.anchor;
+      known.anchor_sequence = seen_.stream.last;
+      known.strict_from = StreamSequence(seen_.stream.last.value + 1);
+    } else if (seen_.accept_gap) {
+      plan_.saved.accepted = seen_.stream.last;
+      plan_.saved.last = seen_.stream.last;
+      plan_.saved.tail = known.anchor;
+    }
+  }
+
+  const Observed& seen_;
+  Resume plan_;
+  bool accepted_ = false;
+};
+
+}  // namespace
+
+Resume decide(const Observed& observed) { return Decision(observed).make(); }
+
+}  // namespace connector

@@ -1,0 +1,323 @@
+#include "connector/session.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "connector/failpoint.h"
+#include "connector/resume.h"
+#include "connector/stop.h"
+#include "connector/table_selection.h"
+#include "pg/conninfo.h"
+#include "pg/error.h"
+#include "publisher/error.h"
+
+namespace connector {
+namespace {
+
+using std::chrono::milliseconds;
+
+void require_server(const pg::ServerInfo& server) {
+  const auto need = [](bool met, const std::string& what, const char* hint) {
+    if (!met) throw Stop(Exit::precondition, what, hint);
+  };
+  need(server.version >= 140000, fmt::format("PostgreSQL {} is too old", server.version_text),
+       "walferry reads PostgreSQL 14 and later");
+  need(server.wal_level == "logical", fmt::format("wal_level is {}", server.wal_level),
+       "ALTER SYSTEM SET wal_level = 'logical', then restart PostgreSQL");
+  need(server.may_replicate, fmt::format("the role {} may not replicate", server.user),
+       "ALTER ROLE … REPLICATION");
+  need(!server.in_recovery, "the server is a standby in recovery",
+       "point source.dsn at the primary (several hosts with target_session_attrs=read-write)");
+}
+
+void require_slot(const pg::SlotInfo& slot, const std::string& name, const pg::ServerInfo& server) {
+  const auto refuse = [&](const std::string& what) {
+    throw Stop(Exit::precondition, fmt::format("slot \"{}\" {}", name, what),
+               "name another one in source.slot");
+  };
+  if (slot.plugin != "pgoutput") {
+    refuse(slot.plugin.empty() ? "is a physical one"
+                               : fmt::format("is of plugin {}, not pgoutput", slot.plugin));
+  }
+  if (slot.database != server.database) {
+    refuse(fmt::format("belongs to database {}, not {}", slot.database, server.database));
+  }
+  if (slot.two_phase) refuse("decodes two-phase transactions at PREPARE");
+}
+
+// True when nobody holds the slot, false when a stop was requested while waiting.
+bool wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup& wakeup) {
+  using Clock = std::chrono::steady_clock;
+  const auto since = Clock::now();
+  bool said = false;
+  while (!wakeup.stop_requested()) {
+    const auto slot = pg::slot_info(sql, name);
+    if (!slot || !slot->active) {
+      if (said) spdlog::info("slot \"{}\" is free: taking over", name);
+      return true;
+    }
+    // Our own last session may take a moment to end.
+    const bool short_wait = Clock::now() - since < std::chrono::seconds(2);
+    if (!short_wait && !said) {
+      spdlog::info("standing by: slot \"{}\" is in use by the session with pid {}", name,
+                   slot->active_pid);
+      said = true;
+    }
+    wakeup.wait_for(short_wait ? milliseconds(25) : milliseconds(200));
+  }
+  return false;
+}
+
+publisher::StreamInfo require_stream(const Config& config, publisher::Connection& nats) {
+  const publisher::StreamSettings wanted = stream_settings(config);
+  if (nats.max_payload() < wanted.largest_message) {
+    throw Stop(Exit::precondition,
+               fmt::format("nats-server takes messages of at most {} bytes, and publish.max_message "
+                           "is {} (and {} bytes of headers)",
+                           nats.max_payload(), config.publish.max_message, header_room),
+               "raise max_payload of nats-server, or lower publish.max_message");
+  }
+  const auto info = publisher::stream_info(nats, wanted.name);
+  if (!info) {
+    if (!config.stream.create) {
+      throw Stop(Exit::precondition, fmt::format("stream {} does not exist", wanted.name),
+                 "create it, or set stream.create = true");
+    }
+    spdlog::info("creating stream {} for {}", wanted.name, fmt::join(wanted.subjects, ", "));
+    return publisher::create_stream(nats, wanted);
+  }
+  const publisher::StreamFindings findings = publisher::check_stream(*info, wanted);
+  for (const std::string& warning : findings.warns) spdlog::warn("stream {}: {}", wanted.name, warning);
+  if (!findings.fails.empty()) {
+    throw Stop(Exit::precondition,
+               fmt::format("stream {} does not fit: {}", wanted.name,
+                           fmt::join(findings.fails, "; ")),
+               "correct the stream, or name another one in stream.name");
+  }
+  return *info;
+}
+
+// A new leader may answer with less than the stream has.
+publisher::StreamInfo settled_info(const Config& config, publisher::Connection& nats,
+                                   publisher::StreamInfo info,
+                                   const std::optional<SavedPosition>& saved,
+                                   const Wakeup& wakeup) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+  while (saved && info.replicas > 1 && info.created == saved->stream_created &&
+         info.last < saved->last && std::chrono::steady_clock::now() < deadline &&
+         !wakeup.stop_requested()) {
+    wakeup.wait_for(milliseconds(250));
+    info = publisher::stream_info(nats, config.stream.name).value_or(info);
+  }
+  return info;
+}
+
+void create_slot(const Config& config, Session& session, const Resume& plan) {
+  if (plan.drop_slot) pg::drop_slot(*session.sql, config.source.slot);
+  if (session.revision == 0 || session.saved.intent) {
+    SavedPosition intent;
+    intent.intent = true;
+    session.revision = session.key.put(*session.nats, to_json(intent), session.revision);
+  }
+  pass(Failpoint::after_intent);
+  spdlog::info("creating slot \"{}\" (this waits for the transactions that are open now)",
+               config.source.slot);
+  const pg::Lsn start = session.replication.create_slot(config.source.slot);
+  spdlog::info("created slot \"{}\" at {}", config.source.slot, to_string(start));
+  pass(Failpoint::after_slot_created);
+  session.saved = plan.saved;
+  session.saved.origin = start;
+  session.saved.confirmed = start;
+  session.slot_confirmed = start;
+}
+
+Observed observe(const Config& config, Permissions permissions, Session& session,
+                 const pg::SystemIdentity& identity, publisher::StreamInfo info,
+                 const Wakeup& wakeup) {
+  Observed seen;
+  const publisher::KeyValueEntry entry = session.key.get(*session.nats);
+  session.revision = entry.revision;
+  if (entry.value) seen.saved = parse_saved_position(*entry.value);
+  seen.slot = pg::slot_info(*session.sql, config.source.slot);
+  seen.slot_name = config.source.slot;
+  seen.stream_name = config.stream.name;
+  seen.stream = settled_info(config, *session.nats, std::move(info), seen.saved, wakeup);
+  seen.window = to_records(
+      publisher::read_back(*session.nats, config.stream.name, seen.stream.first, seen.stream.last,
+                           config.publish.max_in_flight, config.publish.max_in_flight_bytes),
+      config.source.slot);
+  seen.system_id = identity.system_id;
+  seen.timeline = identity.timeline;
+  if (seen.saved && !seen.saved->intent && seen.saved->timeline != identity.timeline) {
+    seen.fork = session.replication.fork_of(seen.saved->timeline, identity.timeline);
+  }
+  seen.adopt = permissions.adopt;
+  seen.accept_gap = permissions.accept_gap;
+  return seen;
+}
+
+}  // namespace
+
+std::unique_ptr<Session> resync(const Config& config, Permissions permissions, Wakeup& wakeup) {
+  // The replication connection comes first: it alone can tell why a connection is refused.
+  pg::ReplicationStream replication = pg::ReplicationStream::open(config.source.dsn);
+  auto sql = pg::connect_sql(config.source.dsn);
+  const pg::ServerInfo server = pg::server_info(*sql);
+  require_server(server);
+  const auto slot_now = pg::slot_info(*sql, config.source.slot);
+  if (slot_now) require_slot(*slot_now, config.source.slot, server);
+  if (!wait_for_slot(*sql, config.source.slot, wakeup)) return nullptr;
+  const pg::SystemIdentity identity = replication.identify();
+
+  auto nats = std::make_unique<publisher::Connection>(nats_settings(config),
+                                                      [&wakeup] { wakeup.notify(); });
+  publisher::StreamInfo info = require_stream(config, *nats);
+  Session session{.replication = std::move(replication),
+                  .sql = std::move(sql),
+                  .nats = std::move(nats),
+                  .key = position_key(config),
+                  .saved = {},
+                  .reread = Reread({}),
+                  .last = {},
+                  .slot_confirmed = {}};
+  session.key.ensure_bucket(*session.nats, info.replicas);
+  const auto publications = refresh_publications(config, *session.sql, true);
+  pass(Failpoint::after_publication);
+
+  Observed seen = observe(config, permissions, session, identity, std::move(info), wakeup);
+  seen.settings = record_settings(config, publications);
+  Resume plan = decide(seen);
+  for (const std::string& note : plan.notes) spdlog::warn("{}", note);
+  session.saved = seen.saved.value_or(SavedPosition{});
+  if (plan.create_slot) {
+    create_slot(config, session, plan);
+  } else {
+    session.saved = plan.saved;
+    session.slot_confirmed = seen.slot->confirmed.value_or(pg::Lsn());
+  }
+  if (!seen.saved || session.saved != *seen.saved) {
+    session.revision = session.key.put(*session.nats, to_json(session.saved), session.revision);
+  }
+  session.last = seen.stream.last;
+  const pg::Position tail = plan.known.anchor;
+  session.reread = Reread(std::move(plan.known));
+  if (server.sender_timeout_ms > 0) {
+    session.status_interval = std::min<milliseconds>(milliseconds(1000),
+                                                     milliseconds(server.sender_timeout_ms) / 2);
+  }
+  session.replication.start(config.source.slot, plan.start, publications);
+  spdlog::info("streaming from slot \"{}\" ({}) to stream {} after message {}{}", config.source.slot,
+               to_string(std::max(plan.start, session.slot_confirmed)), config.stream.name,
+               session.last.value,
+               tail == pg::Position{} ? "" : fmt::format(", position {}", to_string(tail)));
+  return std::make_unique<Session>(std::move(session));
+}
+
+std::vector<std::string> refresh_publications(const Config& config, pqxx::connection& sql,
+                                              bool strict) {
+  const TableSelection::Resolved resolved = TableSelection(config).resolve(sql);
+  for (const std::string& name : resolved.missing) {
+    const std::string what = fmt::format("table {} does not exist in this database", name);
+    if (strict) throw Stop(Exit::precondition, what, "create it, or take its [[table]] out");
+    spdlog::warn("{}", what);
+  }
+  for (const std::string& name : resolved.unfit) {
+    const std::string what = fmt::format("table {} is unlogged or temporary: it has no WAL", name);
+    if (strict) throw Stop(Exit::precondition, what, "ALTER TABLE … SET LOGGED");
+    spdlog::warn("{}", what);
+  }
+  const pg::PublicationPlan plan =
+      pg::plan_publications(sql, config.source.publication, resolved.tables);
+  if (!plan.problems.empty()) {
+    const std::string what = fmt::format("{}", fmt::join(plan.problems, "; "));
+    const char* hint = "make it fit, or name another one in source.publication";
+    if (strict) throw Stop(Exit::precondition, what, hint);
+    spdlog::error("{}: {}", what, hint);
+  }
+  for (const std::string& statement : plan.statements) spdlog::info("publication: {}", statement);
+  pg::apply(sql, plan);
+  if (!plan.statements.empty() || strict) {
+    for (const pg::TableInfo& table : resolved.tables) {
+      if (table.has_identity) continue;
+      spdlog::warn("table {}.{} has no usable replica identity: its updates and deletes are not "
+                   "published (publishing them would make the application's fail). Give it a primary "
+                   "key, or REPLICA IDENTITY FULL",
+                   table.schema, table.name);
+    }
+  }
+  return plan.publications;
+}
+
+publisher::ConnectionSettings nats_settings(const Config& config) {
+  const NatsConfig& nats = config.nats;
+  return {.url = nats.url,
+          .creds = nats.creds,
+          .nkey_seed_file = nats.nkey_seed_file,
+          .user = nats.user,
+          .password = nats.password,
+          .token = nats.token,
+          .tls_ca = nats.tls_ca,
+          .tls_cert = nats.tls_cert,
+          .tls_key = nats.tls_key,
+          .domain = nats.domain,
+          .name = "walferry " + config.source.slot};
+}
+
+publisher::StreamSettings stream_settings(const Config& config) {
+  const StreamConfig& stream = config.stream;
+  publisher::StreamSettings settings{
+      .name = stream.name,
+      .subjects = {stream.subject_prefix + ".>"},
+      .storage = stream.storage,
+      .discard = stream.discard,
+      .compression = stream.compression,
+      .replicas = stream.replicas,
+      .max_age = stream.max_age,
+      .max_bytes = stream.max_bytes,
+      .duplicate_window = stream.duplicate_window,
+      .placement_tags = stream.placement_tags,
+      .largest_message = static_cast<std::int64_t>(config.publish.max_message + header_room)};
+  settings.subjects.insert(settings.subjects.end(), stream.subjects.begin(), stream.subjects.end());
+  return settings;
+}
+
+publisher::KeyValue position_key(const Config& config) {
+  return {"walferry", config.stream.name + "." + config.source.slot};
+}
+
+std::string record_settings(const Config& config, const std::vector<std::string>& publications) {
+  std::vector<std::string> tables;
+  for (const TableConfig& table : config.tables) {
+    tables.push_back(table.pattern ? quoted_name(table.schema, "") + "*"
+                                   : quoted_name(table.schema, table.table));
+  }
+  std::sort(tables.begin(), tables.end());
+  return nlohmann::json{{"format", "json"},
+                        {"prefix", config.stream.subject_prefix},
+                        {"publications", publications},
+                        {"tables", tables},
+                        {"exclude", config.source.exclude_tables}}
+      .dump();
+}
+
+std::vector<StoredRecord> to_records(const std::vector<publisher::StoredMessage>& messages,
+                                     const std::string& slot) {
+  std::vector<StoredRecord> records;
+  const std::string prefix = slot + ":";
+  for (const publisher::StoredMessage& message : messages) {
+    StoredRecord record{.sequence = message.sequence, .position = std::nullopt};
+    const std::string* id = message.header("Nats-Msg-Id");
+    if (id != nullptr && id->compare(0, prefix.size(), prefix) == 0) {
+      record.position = parse_position(std::string_view(*id).substr(prefix.size()));
+    }
+    records.push_back(record);
+  }
+  return records;
+}
+
+}  // namespace connector

@@ -1,0 +1,66 @@
+// Everything that one attempt stands on: both connections, and the place to go on from. When
+// anything unexpected happens the whole session is dropped, and resync() makes a new one.
+#pragma once
+
+#include <memory>
+#include <pqxx/pqxx>
+#include <string>
+#include <vector>
+
+#include "connector/config.h"
+#include "connector/reread.h"
+#include "connector/saved_position.h"
+#include "connector/wakeup.h"
+#include "pg/catalog.h"
+#include "pg/publication.h"
+#include "pg/replication.h"
+#include "publisher/connection.h"
+#include "publisher/key_value.h"
+#include "publisher/stream.h"
+#include "publisher/tail.h"
+
+namespace connector {
+
+struct Permissions {
+  bool adopt = false;
+  bool accept_gap = false;
+};
+
+struct Session {
+  pg::ReplicationStream replication;  // streaming
+  std::unique_ptr<pqxx::connection> sql;
+  std::unique_ptr<publisher::Connection> nats;
+  publisher::KeyValue key;
+  std::uint64_t revision = 0;  // of the key
+  SavedPosition saved;
+  Reread reread;
+  publisher::StreamSequence last;  // the stream's
+  pg::Lsn slot_confirmed;
+  std::chrono::milliseconds status_interval{1000};
+};
+
+// The one procedure for start, reconnect, fail-over and every failure. While another session holds
+// the slot it waits: a hot standby. Throws what remedy_for() knows; returns nothing only when a
+// stop was requested meanwhile.
+std::unique_ptr<Session> resync(const Config& config, Permissions permissions, Wakeup& wakeup);
+
+// Makes the publications cover the configured tables. Throws Stop(precondition) when a configured
+// table is missing and `strict`; otherwise that is a warning. Returns the publications' names.
+std::vector<std::string> refresh_publications(const Config& config, pqxx::connection& sql,
+                                              bool strict);
+
+publisher::ConnectionSettings nats_settings(const Config& config);
+publisher::StreamSettings stream_settings(const Config& config);
+publisher::KeyValue position_key(const Config& config);
+
+// The settings that shape records, as one line of JSON; see SavedPosition::settings.
+std::string record_settings(const Config& config, const std::vector<std::string>& publications);
+
+// What the server must take of a message beside its payload: ids, the chain, a header or two.
+inline constexpr std::uint64_t header_room = 512;
+
+// Headers and payloads that the stream holds, as the decision wants them.
+std::vector<StoredRecord> to_records(const std::vector<publisher::StoredMessage>& messages,
+                                     const std::string& slot);
+
+}  // namespace connector

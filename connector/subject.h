@@ -1,0 +1,16 @@
+// Names and values as parts of a NATS subject: CONTRACT.md, "Subjects".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace connector {
+
+// Every byte outside A-Z a-z 0-9 _ - as %XX; an empty one as "%". Injective, so that two tables
+// never share a subject, and never a wildcard or a token of its own.
+std::string escape_token(std::string_view name);
+
+// A schema's leading `_` is escaped too: `_message`, `_schema` and `_snapshot` are walferry's.
+std::string escape_schema(std::string_view schema);
+
+}  // namespace connector

@@ -1,0 +1,121 @@
+#include "connector/supervise.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include "connector/pump.h"
+#include "connector/remedy.h"
+#include "connector/session.h"
+#include "publisher/error.h"
+
+namespace connector {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Jittered, growing by half: quick after a blip, patient in an outage.
+class Backoff {
+ public:
+  milliseconds next() {
+    std::uniform_real_distribution<double> jitter(0.5, 1.0);
+    const milliseconds delay(static_cast<long>(static_cast<double>(current_.count()) * jitter(random_)));
+    current_ = std::min(current_ * 3 / 2, longest);
+    return delay;
+  }
+  void reset() { current_ = shortest; }
+
+ private:
+  static constexpr milliseconds shortest{100};
+  static constexpr milliseconds longest{30'000};
+  milliseconds current_ = shortest;
+  std::mt19937 random_{std::random_device{}()};
+};
+
+class Supervisor {
+ public:
+  Supervisor(const Config& config, const RunCommand& command, Wakeup& wakeup)
+      : config_(config),
+        command_(command),
+        wakeup_(wakeup),
+        permissions_{.adopt = command.adopt, .accept_gap = command.accept_gap},
+        until_(command.until_lsn) {}
+
+  int run() {
+    while (!wakeup_.stop_requested()) {
+      try {
+        if (attempt()) break;
+      } catch (const std::exception& error) {
+        if (const auto code = fail(error)) return static_cast<int>(*code);
+      }
+    }
+    spdlog::info("stopped");
+    return static_cast<int>(Exit::done);
+  }
+
+ private:
+  // True when the work is over.
+  bool attempt() {
+    const auto session = resync(config_, permissions_, wakeup_);
+    if (!session) return true;
+    // What the operator allowed was for the gap that was there, not for one to come.
+    permissions_ = {};
+    refusals_ = 0;
+    if (command_.until_current && !until_) {
+      until_ = pg::current_wal_lsn(*session->sql);
+      spdlog::info("running until {}", to_string(*until_));
+    }
+    Pump pump(config_, *session, wakeup_, until_);
+    try {
+      const auto ended = pump.run();
+      if (ended == Pump::Ended::until_reached) {
+        spdlog::info("everything committed at or before {} is stored", to_string(*until_));
+      }
+      return true;
+    } catch (...) {
+      if (pump.stored() > 0) backoff_.reset();
+      throw;
+    }
+  }
+
+  // The exit code, when trying again would not help.
+  std::optional<Exit> fail(const std::exception& error) {
+    Remedy remedy = remedy_for(error);
+    // One nkey or creds signature in 256 of nats.c before 3.8 is wrong, and a changed password
+    // reaches the servers one after the other.
+    const auto* nats = dynamic_cast<const publisher::Error*>(&error);
+    const bool refused = nats != nullptr && nats->failure() == publisher::Failure::refused;
+    if (refused && ++refusals_ < refusals_allowed) remedy.retry = true;
+    const std::string what = one_line(error.what());
+    if (!remedy.retry) {
+      spdlog::error("{}{}{}", what, remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
+      return remedy.code;
+    }
+    const milliseconds delay = backoff_.next();
+    spdlog::warn("{}{}{}; trying again in {} ms", what, remedy.hint.empty() ? "" : ": ", remedy.hint,
+                 delay.count());
+    wakeup_.wait_for(delay);
+    return std::nullopt;
+  }
+
+  static constexpr int refusals_allowed = 3;
+
+  const Config& config_;
+  const RunCommand& command_;
+  Wakeup& wakeup_;
+  Permissions permissions_;
+  std::optional<pg::Lsn> until_;
+  Backoff backoff_;
+  int refusals_ = 0;
+};
+
+}  // namespace
+
+int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
+  return Supervisor(config, command, wakeup).run();
+}
+
+}  // namespace connector

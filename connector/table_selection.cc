@@ -1,0 +1,71 @@
+#include "connector/table_selection.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace connector {
+namespace {
+
+bool names(const TableConfig& config, std::string_view schema, std::string_view table) {
+  return !config.pattern && config.schema == schema && config.table == table;
+}
+
+bool covers(const TableConfig& config, std::string_view schema, std::string_view table) {
+  return config.schema == schema && (config.pattern || config.table == table);
+}
+
+}  // namespace
+
+TableSelection::TableSelection(const Config& config) : tables_(config.tables) {
+  for (const std::string& name : config.source.exclude_tables) {
+    excluded_.push_back(parse_table_name(name));
+  }
+}
+
+bool TableSelection::matches(std::string_view schema, std::string_view table) const {
+  const auto any = [&](const std::vector<TableConfig>& list, auto test) {
+    return std::any_of(list.begin(), list.end(),
+                       [&](const TableConfig& config) { return test(config, schema, table); });
+  };
+  if (any(tables_, names)) return true;
+  return any(tables_, covers) && !any(excluded_, covers);
+}
+
+TableSelection::Resolved TableSelection::resolve(pqxx::connection& sql) const {
+  Resolved resolved;
+  std::map<std::pair<std::string, std::string>, pg::TableInfo> found;
+  for (const TableConfig& config : tables_) {
+    if (config.pattern) {
+      for (const pg::TableInfo& table : pg::tables_in_schema(sql, config.schema)) {
+        if (table.persistence != 'p' || !matches(table.schema, table.name)) continue;
+        found.emplace(std::pair(table.schema, table.name), table);
+      }
+      continue;
+    }
+    const auto table = pg::table(sql, config.schema, config.table);
+    if (!table) {
+      resolved.missing.push_back(quoted_name(config.schema, config.table));
+    } else if (table->persistence != 'p') {
+      resolved.unfit.push_back(quoted_name(config.schema, config.table));
+    } else {
+      found.emplace(std::pair(table->schema, table->name), *table);
+    }
+  }
+  for (auto& [name, table] : found) resolved.tables.push_back(std::move(table));
+  return resolved;
+}
+
+std::string quoted_name(const std::string& schema, const std::string& table) {
+  const auto quoted = [](const std::string& part) {
+    std::string out = "\"";
+    for (const char c : part) {
+      if (c == '"') out += '"';
+      out += c;
+    }
+    return out + '"';
+  };
+  return quoted(schema) + "." + quoted(table);
+}
+
+}  // namespace connector

@@ -1,0 +1,36 @@
+// Which tables are captured: by name where changes are filtered (a function of the configuration
+// and of the name that WAL has), by catalog where publications are made.
+#pragma once
+
+#include <pqxx/pqxx>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "connector/config.h"
+#include "pg/catalog.h"
+
+namespace connector {
+
+class TableSelection {
+ public:
+  explicit TableSelection(const Config& config);
+
+  // An exact name beats source.exclude_tables, which beats a pattern.
+  bool matches(std::string_view schema, std::string_view table) const;
+
+  struct Resolved {
+    std::vector<pg::TableInfo> tables;   // what publications must cover, each once
+    std::vector<std::string> missing;    // configured by name, and not there
+    std::vector<std::string> unfit;      // there, but unlogged or temporary: no WAL to read
+  };
+  Resolved resolve(pqxx::connection& sql) const;
+
+ private:
+  std::vector<TableConfig> tables_;
+  std::vector<TableConfig> excluded_;
+};
+
+std::string quoted_name(const std::string& schema, const std::string& table);
+
+}  // namespace connector
