@@ -22,6 +22,7 @@ constexpr int reads_per_turn = 128;  // between two looks at acks and deadlines
 constexpr seconds save_interval{1};
 constexpr seconds refresh_interval{60};
 constexpr seconds drain_limit{5};
+constexpr seconds silence_limit{30};
 // While a position is waited for, the server is asked for it this often when nothing arrives.
 constexpr milliseconds until_interval{50};
 
@@ -42,7 +43,8 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       stored_last_(session.saved.last),
       next_status_(Clock::now()),
       next_save_(Clock::now()),
-      next_refresh_(Clock::now() + refresh_interval) {}
+      next_refresh_(Clock::now() + refresh_interval),
+      last_heard_(Clock::now()) {}
 
 Pump::Ended Pump::run() {
   std::optional<Clock::time_point> drain_deadline;
@@ -63,6 +65,7 @@ Pump::Ended Pump::run() {
     if (now >= next_status_) send_status(now, true);
     refresh_tables_if_due(now);
     if (ending || !read_some()) wait(now);
+    if (publisher_.has_room()) warn_of_silence(now);
   }
 }
 
@@ -79,7 +82,17 @@ bool Pump::read_some() {
     }
     any = true;
   }
+  if (any) last_heard_ = Clock::now();
   return any;
+}
+
+// A server that is busy decoding for others may say nothing for long, so silence is no error; but
+// it is said.
+void Pump::warn_of_silence(Clock::time_point now) {
+  if (now - last_heard_ < silence_limit) return;
+  spdlog::warn("PostgreSQL has sent nothing for {} s, not even an answer to a status update",
+               std::chrono::duration_cast<seconds>(silence_limit).count());
+  last_heard_ = now;
 }
 
 void Pump::handle(const pg::WalData& data) {
@@ -214,6 +227,7 @@ void Pump::settle(Clock::time_point now) {
   if (session_.nats->lost()) {
     throw publisher::Error(publisher::Failure::unavailable, "the connection to NATS was lost");
   }
+  session_.nats->check_permissions();
   const publisher::Publisher::Settled settled = publisher_.settle(now);
   if (settled.stored > stored_) pass(Failpoint::stored_unacked);
   while (stored_ < settled.stored) {

@@ -87,6 +87,7 @@ class Pump {
   void refresh_tables_if_due(Clock::time_point now);
   void look_for_until(pg::Lsn wal_end);
   bool settled_and_saved();
+  void warn_of_silence(Clock::time_point now);
   void wait(Clock::time_point now);
   Ended finish(Ended how);
 
@@ -118,6 +119,7 @@ class Pump {
   Clock::time_point next_status_;
   Clock::time_point next_save_;
   Clock::time_point next_refresh_;
+  Clock::time_point last_heard_;
   bool unsent_status_ = false;
   bool warned_cut_short_ = false;
 };

@@ -59,6 +59,7 @@ Remedy for_sqlstate(std::string_view state) {
 Remedy for_failure(const publisher::Error& error) {
   constexpr int stream_full_messages = 10064;
   constexpr int stream_full = 10077;
+  constexpr int stream_not_found = 10059;
   switch (error.failure()) {
     case publisher::Failure::unavailable: return again();
     case publisher::Failure::unexpected_ack:
@@ -70,9 +71,13 @@ Remedy for_failure(const publisher::Error& error) {
     case publisher::Failure::refused:
       return stop(Exit::precondition,
                   "correct the credentials under [nats], or the permissions of that user");
+    case publisher::Failure::handshake:
+      return stop(Exit::precondition,
+                  "correct nats.tls_ca, nats.tls_cert and nats.tls_key, or the server's certificate");
     case publisher::Failure::bad_settings:
       return stop(Exit::precondition, "correct [nats] in the configuration");
     case publisher::Failure::api:
+      if (error.api_code() == stream_not_found) return again("the stream has just been deleted");
       return stop(Exit::precondition, "`walferry check` says what the stream needs");
   }
   return stop(Exit::failed, "");

@@ -208,7 +208,7 @@ class Decision {
     const SavedPosition& saved = *seen_.saved;
     const bool anything_stored = saved.tail != pg::Position{};
     if (anything_stored && confirmed() > saved.origin) {
-      gap(fmt::format("{} was deleted and made anew: what was committed from {} to {} is in no "
+      gap(fmt::format("{} was deleted, or made anew: what was committed from {} to {} is in no "
                       "stream, and the slot no longer has it",
                       stream_named(), to_string(saved.origin), to_string(confirmed())),
           std::string("restore the stream; ") + accept_hint);

@@ -73,7 +73,9 @@ bool wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup&
   return false;
 }
 
-publisher::StreamInfo require_stream(const Config& config, publisher::Connection& nats) {
+// Nothing when it does not exist and may be created.
+std::optional<publisher::StreamInfo> require_stream(const Config& config,
+                                                    publisher::Connection& nats) {
   const publisher::StreamSettings wanted = stream_settings(config);
   if (nats.max_payload() < wanted.largest_message) {
     throw Stop(Exit::precondition,
@@ -88,8 +90,7 @@ publisher::StreamInfo require_stream(const Config& config, publisher::Connection
       throw Stop(Exit::precondition, fmt::format("stream {} does not exist", wanted.name),
                  "create it, or set stream.create = true");
     }
-    spdlog::info("creating stream {} for {}", wanted.name, fmt::join(wanted.subjects, ", "));
-    return publisher::create_stream(nats, wanted);
+    return std::nullopt;
   }
   const publisher::StreamFindings findings = publisher::check_stream(*info, wanted);
   for (const std::string& warning : findings.warns) spdlog::warn("stream {}: {}", wanted.name, warning);
@@ -99,7 +100,13 @@ publisher::StreamInfo require_stream(const Config& config, publisher::Connection
                            fmt::join(findings.fails, "; ")),
                "correct the stream, or name another one in stream.name");
   }
-  return *info;
+  return info;
+}
+
+publisher::StreamInfo create_stream(const Config& config, publisher::Connection& nats) {
+  const publisher::StreamSettings wanted = stream_settings(config);
+  spdlog::info("creating stream {} for {}", wanted.name, fmt::join(wanted.subjects, ", "));
+  return publisher::create_stream(nats, wanted);
 }
 
 // A new leader may answer with less than the stream has.
@@ -176,7 +183,7 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
 
   auto nats = std::make_unique<publisher::Connection>(nats_settings(config),
                                                       [&wakeup] { wakeup.notify(); });
-  publisher::StreamInfo info = require_stream(config, *nats);
+  std::optional<publisher::StreamInfo> info = require_stream(config, *nats);
   Session session{.replication = std::move(replication),
                   .sql = std::move(sql),
                   .nats = std::move(nats),
@@ -185,11 +192,16 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
                   .reread = Reread({}),
                   .last = {},
                   .slot_confirmed = {}};
-  session.key.ensure_bucket(*session.nats, info.replicas);
+  if (!info) {
+    // Where a stream has gone that positions depend on, nothing may be made in its place.
+    decide(observe(config, permissions, session, identity, {}, wakeup));
+    info = create_stream(config, *session.nats);
+  }
+  session.key.ensure_bucket(*session.nats, info->replicas);
   const auto publications = refresh_publications(config, *session.sql, true);
   pass(Failpoint::after_publication);
 
-  Observed seen = observe(config, permissions, session, identity, std::move(info), wakeup);
+  Observed seen = observe(config, permissions, session, identity, std::move(*info), wakeup);
   seen.settings = record_settings(config, publications);
   Resume plan = decide(seen);
   for (const std::string& note : plan.notes) spdlog::warn("{}", note);

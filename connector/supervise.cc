@@ -64,8 +64,9 @@ class Supervisor {
     // What the operator allowed was for the gap that was there, not for one to come.
     permissions_ = {};
     refusals_ = 0;
+    connected_once_ = true;
     if (command_.until_current && !until_) {
-      until_ = pg::current_wal_lsn(*session->sql);
+      until_ = pg::flushed_wal_lsn(*session->sql);
       spdlog::info("running until {}", to_string(*until_));
     }
     Pump pump(config_, *session, wakeup_, until_);
@@ -89,6 +90,10 @@ class Supervisor {
     const auto* nats = dynamic_cast<const publisher::Error*>(&error);
     const bool refused = nats != nullptr && nats->failure() == publisher::Failure::refused;
     if (refused && ++refusals_ < refusals_allowed) remedy.retry = true;
+    // A handshake that a restarting server breaks off looks like one that fails for good; a server
+    // that was reached before had the right certificates.
+    const bool handshake = nats != nullptr && nats->failure() == publisher::Failure::handshake;
+    if (handshake && (connected_once_ || ++refusals_ < refusals_allowed)) remedy.retry = true;
     const std::string what = one_line(error.what());
     if (!remedy.retry) {
       spdlog::error("{}{}{}", what, remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
@@ -110,6 +115,7 @@ class Supervisor {
   std::optional<pg::Lsn> until_;
   Backoff backoff_;
   int refusals_ = 0;
+  bool connected_once_ = false;
 };
 
 }  // namespace

@@ -131,10 +131,6 @@ std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot
   return info;
 }
 
-Lsn current_wal_lsn(pqxx::connection& sql) {
-  return parse_lsn(query(sql, "SELECT pg_current_wal_insert_lsn()")[0][0].c_str()).value();
-}
-
 Lsn flushed_wal_lsn(pqxx::connection& sql) {
   return parse_lsn(query(sql, "SELECT pg_current_wal_flush_lsn()")[0][0].c_str()).value();
 }

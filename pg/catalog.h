@@ -64,7 +64,8 @@ std::unique_ptr<pqxx::connection> connect_sql(const std::string& dsn);
 
 ServerInfo server_info(pqxx::connection& sql);
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot);
-Lsn current_wal_lsn(pqxx::connection& sql);
+// The server's WAL position. Not the insert position, which may stand behind a page's header that
+// no record has reached yet.
 Lsn flushed_wal_lsn(pqxx::connection& sql);
 
 // Ordinary and partitioned tables of a schema; a partition only when asked for by its own name.

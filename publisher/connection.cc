@@ -27,8 +27,9 @@ Failure failure_of(natsStatus status) {
     case NATS_CONNECTION_AUTH_FAILED:
     case NATS_NOT_PERMITTED:
       return Failure::refused;
-    case NATS_INVALID_ARG:
     case NATS_SSL_ERROR:
+      return Failure::handshake;
+    case NATS_INVALID_ARG:
     case NATS_NOT_FOUND:
       return Failure::bad_settings;
     default:
@@ -73,8 +74,6 @@ void set_tls(natsOptions* options, const ConnectionSettings& settings) {
   }
 }
 
-void on_error(natsConnection*, natsSubscription*, natsStatus, void*) {}
-
 // A URL may carry user and password before an @.
 std::string without_credentials(const std::string& urls) {
   std::string result;
@@ -102,7 +101,7 @@ class Watchers {
  public:
   std::uintptr_t add(std::function<void()> on_lost) {
     const std::lock_guard lock(mutex_);
-    watchers_.emplace(++last_, std::move(on_lost));
+    watchers_.emplace(++last_, Watcher{std::move(on_lost), ""});
     return last_;
   }
   void remove(std::uintptr_t number) {
@@ -112,7 +111,18 @@ class Watchers {
   void lost(std::uintptr_t number) {
     const std::lock_guard lock(mutex_);
     const auto found = watchers_.find(number);
-    if (found != watchers_.end()) found->second();
+    if (found != watchers_.end()) found->second.on_lost();
+  }
+  void refused(std::uintptr_t number, const std::string& what) {
+    const std::lock_guard lock(mutex_);
+    const auto found = watchers_.find(number);
+    if (found == watchers_.end()) return;
+    found->second.refusal = what;
+    found->second.on_lost();
+  }
+  std::string refusal(std::uintptr_t number) {
+    const std::lock_guard lock(mutex_);
+    return watchers_.at(number).refusal;
   }
   static Watchers& all() {
     static auto* watchers = new Watchers;  // outlives nats.c's threads at exit
@@ -120,13 +130,25 @@ class Watchers {
   }
 
  private:
-  std::mutex mutex_;
-  std::map<std::uintptr_t, std::function<void()>> watchers_;
+  struct Watcher {
+    std::function<void()> on_lost;
+    std::string refusal;
+  };
+  std::mutex mutex_;  // guards all below
+  std::map<std::uintptr_t, Watcher> watchers_;
   std::uintptr_t last_ = 0;
 };
 
 void on_lost_connection(natsConnection*, void* number) {
   Watchers::all().lost(reinterpret_cast<std::uintptr_t>(number));
+}
+
+void on_error(natsConnection* connection, natsSubscription*, natsStatus status, void* number) {
+  if (status != NATS_NOT_PERMITTED) return;  // the rest shows by itself, as a lost ack does
+  const char* detail = nullptr;
+  natsConnection_GetLastError(connection, &detail);
+  Watchers::all().refused(reinterpret_cast<std::uintptr_t>(number),
+                          detail != nullptr ? detail : natsStatus_GetText(status));
 }
 
 void forget(void* number) { Watchers::all().remove(reinterpret_cast<std::uintptr_t>(number)); }
@@ -146,7 +168,7 @@ NatsOptions make_options(const ConnectionSettings& settings, void* number) {
   check(natsOptions_SetIOBufSize(raw, 128 * 1024), "sizing the buffer");
   check(natsOptions_SetDisconnectedCB(raw, &on_lost_connection, number), "watching");
   check(natsOptions_SetClosedCB(raw, &on_lost_connection, number), "watching");
-  check(natsOptions_SetErrorHandler(raw, &on_error, nullptr), "watching");
+  check(natsOptions_SetErrorHandler(raw, &on_error, number), "watching");
   set_tls(raw, settings);
   if (!settings.creds.empty()) {
     check(natsOptions_SetUserCredentialsFromFiles(raw, settings.creds.c_str(), nullptr),
@@ -196,7 +218,10 @@ std::string Connection::api(const std::string& verb, std::string_view body) {
                             "leader just now",
                             subject));
   }
-  if (status != NATS_OK) throw_status(status, "asking " + subject);
+  if (status != NATS_OK) {
+    check_permissions();
+    throw_status(status, "asking " + subject);
+  }
   std::string answer(natsMsg_GetData(reply.get()),
                      static_cast<std::size_t>(natsMsg_GetDataLength(reply.get())));
   if (answer.find("\"error\"") == std::string::npos) return answer;
@@ -208,6 +233,12 @@ std::string Connection::api(const std::string& verb, std::string_view body) {
   throw Error(code == 503 ? Failure::unavailable : Failure::api,
               fmt::format("{}: {}", subject, error.value("description", "error without a text")),
               error.value("err_code", code));
+}
+
+void Connection::check_permissions() const {
+  const std::string refusal =
+      Watchers::all().refusal(reinterpret_cast<std::uintptr_t>(watcher_.get()));
+  if (!refusal.empty()) throw Error(Failure::refused, "NATS refused: " + refusal);
 }
 
 std::int64_t Connection::max_payload() const {

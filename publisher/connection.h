@@ -43,6 +43,10 @@ class Connection {
   // True once the connection is gone; it does not come back.
   bool lost() const { return natsConnection_IsClosed(connection_.get()); }
 
+  // Throws Failure::refused when the server has said that this user may not do what was tried: a
+  // publish without permission gets no other answer.
+  void check_permissions() const;
+
   natsConnection* get() const { return connection_.get(); }
 
   const std::string& api_prefix() const { return api_prefix_; }  // "$JS.API" or "$JS.{domain}.API"
