@@ -19,6 +19,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr int reads_per_turn = 128;  // between two looks at acks and deadlines
+constexpr std::chrono::nanoseconds wake_interval{250'000};
 constexpr seconds save_interval{1};
 constexpr seconds refresh_interval{60};
 constexpr seconds drain_limit{5};
@@ -306,7 +307,19 @@ void Pump::look_for_until(pg::Lsn wal_end) {
 
 bool Pump::settled_and_saved() { return publisher_.in_flight() == 0 && !publisher_.saving(); }
 
+// The walsender flushes each row on its own. Read as they come, rows cost a wake-up and a few system
+// calls each, on a machine that has the walsender and nats-server to feed too. So while data flows,
+// two wake-ups are at least this far apart, and what has gathered meanwhile is read at once.
+void Pump::gather() {
+  const auto since = Clock::now() - last_wake_;
+  if (since < wake_interval) {
+    const timespec left{.tv_sec = 0, .tv_nsec = (wake_interval - since).count()};
+    ppoll(nullptr, 0, &left, nullptr);
+  }
+}
+
 void Pump::wait(Clock::time_point now) {
+  gather();
   if (unsent_status_) unsent_status_ = !session_.replication.flush();
   const bool reading = publisher_.has_room() && !until_reached_ && !wakeup_.stop_requested();
   short events = reading ? POLLIN : 0;
@@ -320,6 +333,7 @@ void Pump::wait(Clock::time_point now) {
       waiting[0].revents != 0) {
     wakeup_.clear();
   }
+  last_wake_ = Clock::now();
 }
 
 Pump::Ended Pump::finish(Ended how) {

@@ -88,6 +88,7 @@ class Pump {
   void look_for_until(pg::Lsn wal_end);
   bool settled_and_saved();
   void warn_of_silence(Clock::time_point now);
+  void gather();
   void wait(Clock::time_point now);
   Ended finish(Ended how);
 
@@ -120,6 +121,7 @@ class Pump {
   Clock::time_point next_save_;
   Clock::time_point next_refresh_;
   Clock::time_point last_heard_;
+  Clock::time_point last_wake_;
   bool unsent_status_ = false;
   bool warned_cut_short_ = false;
 };

@@ -50,7 +50,6 @@ bool Reread::is_stored(pg::Position position) {
 
 void Reread::match(pg::Position position) {
   const auto& stored = known_.stored;
-  bool passed_some = false;
   while (next_stored_ < stored.size() &&
          (!stored[next_stored_].position || *stored[next_stored_].position < position)) {
     const StoredRecord& record = stored[next_stored_];
@@ -58,7 +57,6 @@ void Reread::match(pg::Position position) {
       fail(fmt::format("the stream's message {} is {}, which WAL does not yield",
                        record.sequence.value, to_string(*record.position)));
     }
-    passed_some = passed_some || record.position;
     ++next_stored_;
   }
   const bool found = next_stored_ < stored.size() && stored[next_stored_].position == position;
@@ -79,18 +77,17 @@ void Reread::match(pg::Position position) {
     return;
   }
   // Not there: then its message must have been deleted, and the sequences must leave it room.
-  if (!next_sequence_ && passed_some) {
-    next_sequence_ = stored[next_stored_ - 1].sequence.value + 1;
-  }
-  if (!next_sequence_) return;
   const std::uint64_t limit = next_stored_ < stored.size()
                                   ? stored[next_stored_].sequence.value
                                   : known_.anchor_sequence.value + 1;
-  if (*next_sequence_ >= limit && strict(publisher::StreamSequence(limit - 1))) {
+  const std::uint64_t sequence =
+      next_sequence_ ? *next_sequence_ : stored[next_stored_ - 1].sequence.value + 1;
+  if (sequence >= limit && strict(publisher::StreamSequence(limit - 1))) {
     fail(fmt::format("{} is not in the stream, where it should stand before message {}",
                      to_string(position), limit));
   }
-  if (*next_sequence_ < limit) ++*next_sequence_;
+  // Counted on only from a match: how many were deleted before the first record seen is unknown.
+  if (next_sequence_ && sequence < limit) ++*next_sequence_;
 }
 
 bool Reread::beyond_anchor() {
