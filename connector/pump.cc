@@ -219,9 +219,19 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
     if (relation.identity == pg::ReplicaIdentity::full) {
       key = pg::primary_key(*session_.sql, relation.id);
     }
-    table.encoder.emplace(relation, key, config_.stream.subject_prefix);
+    table.encoder.emplace(relation, key, config_.stream.subject_prefix,
+                          [this](pg::TypeId type) { return base_type(type); });
   }
   return tables_.emplace(relation.id.value, std::move(table)).first->second;
+}
+
+// Types below 10000 have fixed numbers and are no domains; the others are looked up once.
+pg::TypeId Pump::base_type(pg::TypeId type) {
+  constexpr std::uint32_t first_unfixed = 10000;
+  if (type.value < first_unfixed) return type;
+  const auto found = base_types_.find(type.value);
+  if (found != base_types_.end()) return found->second;
+  return base_types_.emplace(type.value, pg::base_type(*session_.sql, type)).first->second;
 }
 
 void Pump::settle(Clock::time_point now) {

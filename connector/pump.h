@@ -78,6 +78,7 @@ class Pump {
   void record(const pg::Relation& relation, Op op, Encode encode);
   void release_held(bool last);
   Table& table_of(const pg::Relation& relation);
+  pg::TypeId base_type(pg::TypeId type);
 
   // Progress.
   void settle(Clock::time_point now);
@@ -101,6 +102,7 @@ class Pump {
 
   pg::PgoutputDecoder decoder_;
   std::unordered_map<std::uint32_t, Table> tables_;
+  std::unordered_map<std::uint32_t, pg::TypeId> base_types_;
   TransactionEncoder transaction_;
   std::uint64_t ordinal_ = 0;
   pg::Lsn change_lsn_;

@@ -19,7 +19,8 @@ bool is_unchanged(const pg::Value& value) { return std::holds_alternative<pg::Un
 
 TableEncoder::TableEncoder(const pg::Relation& relation,
                            const std::vector<std::string>& primary_key,
-                           const std::string& subject_prefix)
+                           const std::string& subject_prefix,
+                           const std::function<pg::TypeId(pg::TypeId)>& base_type)
     : name_(relation.schema + "." + relation.name) {
   table_json_ = ",\"schema\":";
   append_json_string(table_json_, relation.schema);
@@ -32,7 +33,7 @@ TableEncoder::TableEncoder(const pg::Relation& relation,
   for (const pg::Column& column : relation.columns) {
     ColumnEncoder encoder{.name = column.name,
                           .label = {},
-                          .kind = kind_of(column.type),
+                          .kind = kind_of(base_type(column.type)),
                           .identity = column.key};
     append_json_string(encoder.label, column.name);
     encoder.label += ':';

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -23,10 +24,12 @@ enum class Op { insert, update, remove, truncate };
 // A table in one shape: everything about its records that does not depend on the row.
 class TableEncoder {
  public:
-  // `primary_key` is asked of the catalog, and used under REPLICA IDENTITY FULL only, where the
-  // Relation message flags every column. Copies what it needs of `relation`.
+  // What the Relation message lacks is asked of the catalog: `primary_key` is used under REPLICA
+  // IDENTITY FULL only, where every column is flagged; `base_type` says what a domain is over.
+  // Copies what it needs of `relation`.
   TableEncoder(const pg::Relation& relation, const std::vector<std::string>& primary_key,
-               const std::string& subject_prefix);
+               const std::string& subject_prefix,
+               const std::function<pg::TypeId(pg::TypeId)>& base_type);
 
   const std::string& subject(Op op) const { return subjects_[static_cast<std::size_t>(op)]; }
   const std::string& name() const { return name_; }  // schema.table, for messages

@@ -28,6 +28,8 @@ Failure failure_of(natsStatus status) {
     case NATS_NOT_PERMITTED:
       return Failure::refused;
     case NATS_SSL_ERROR:
+    case NATS_SECURE_CONNECTION_WANTED:
+    case NATS_SECURE_CONNECTION_REQUIRED:
       return Failure::handshake;
     case NATS_INVALID_ARG:
     case NATS_NOT_FOUND:
