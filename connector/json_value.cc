@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -127,6 +128,12 @@ void append_base64(std::string& out, std::string_view text) {
   if (held > 0) flush();
 }
 
+bool is_integer(std::string_view text) {
+  if (!text.empty() && text.front() == '-') text.remove_prefix(1);
+  return !text.empty() && std::all_of(text.begin(), text.end(),
+                                      [](char c) { return c >= '0' && c <= '9'; });
+}
+
 bool is_number_start(char c) { return (c >= '0' && c <= '9') || c == '-'; }
 
 // Infinity and dates before Christ stay as Postgres prints them.
@@ -181,13 +188,16 @@ void append_json_value(std::string& out, JsonKind kind, std::string_view text) {
       if (text != "t" && text != "f") throw BadValue("a bool that is neither t nor f");
       out += text == "t" ? "true" : "false";
       return;
-    case JsonKind::number: 
-      if (text.empty() || !is_number_start(text.front())) throw BadValue("not an integer");
+    case JsonKind::number:
+      if (!is_integer(text)) throw BadValue("an integer with something else than digits");
       out += text;
       return;
     case JsonKind::floating:
       if (text.empty()) throw BadValue("an empty number");
       if (is_number_start(text.front()) && text != "-Infinity") {
+        if (text.find_first_not_of("0123456789+-.e") != std::string_view::npos) {
+          throw BadValue("a number with something else than digits");
+        }
         out += text;
       } else {
         append_json_string(out, text);

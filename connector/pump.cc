@@ -39,7 +39,8 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
                  {.messages = config.publish.max_in_flight,
                   .bytes = config.publish.max_in_flight_bytes},
                  [&wakeup] { wakeup.notify(); }),
-      replay_window_(config.source.replay_window, config.source.replay_window_max),
+      replay_window_(config.source.replay_window, config.source.replay_window_max,
+                     session.slot_confirmed),
       stored_tail_(session.saved.tail),
       stored_last_(session.saved.last),
       next_status_(Clock::now()),
@@ -126,7 +127,7 @@ void Pump::on(const pg::Commit& commit) {
   if (held_.present) release_held(true);
   received_ = std::max(received_, commit.end_lsn);
   frontier_.committed(commit.end_lsn);
-  session_.reread.passed(commit.commit_lsn);
+  session_.reread.passed(commit.end_lsn);
   if (until_ && commit.end_lsn > *until_) until_reached_ = true;
 }
 
@@ -170,7 +171,13 @@ void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
   if (!reread.done()) reread.saw_change(position);
   const Table& table = table_of(relation);
   if (!table.selected) return;
-  if (!reread.done() && reread.is_stored(position)) return;
+  if (!reread.done() && reread.is_stored(position)) {
+    if (position > stored_tail_) {
+      stored_tail_ = position;
+      stored_last_ = reread.stored_up_to();
+    }
+    return;
+  }
   if (held_.present) release_held(false);
   held_.body.clear();
   try {
@@ -247,10 +254,25 @@ void Pump::settle(Clock::time_point now) {
     stored_last_ = publisher_.sequence_of(stored_);
     in_flight_.pop_front();
   }
-  replay_window_.observe(frontier_, now);
+  // Until all that is stored has been compared with WAL, a hole could still be found in it.
+  if (session_.reread.done()) {
+    report_accepted();
+    replay_window_.observe(frontier_, now);
+  }
   if (settled.revision) {
     session_.revision = *settled.revision;
     confirm();
+  }
+}
+
+// What the operator accepted is not to be asked about again at the next start.
+void Pump::report_accepted() {
+  if (reported_) return;
+  reported_ = true;
+  for (const std::string& what : session_.reread.accepted()) {
+    spdlog::warn("accepted: {}", what);
+    session_.saved.accepted = session_.last;
+    save_accepted_ = true;
   }
 }
 
@@ -272,7 +294,8 @@ void Pump::save_if_due(Clock::time_point now, bool at_once) {
                    "of it is kept for mending a stream that loses acknowledged messages");
     }
   }
-  if (next == session_.saved) return;
+  if (next == session_.saved && !save_accepted_) return;
+  save_accepted_ = false;
   pass(Failpoint::acked_unsaved);
   publisher_.save(session_.key, to_json(next), session_.revision, now);
   session_.saved = std::move(next);

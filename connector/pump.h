@@ -82,6 +82,7 @@ class Pump {
 
   // Progress.
   void settle(Clock::time_point now);
+  void report_accepted();
   void save_if_due(Clock::time_point now, bool at_once);
   void confirm();
   void send_status(Clock::time_point now, bool request_reply);
@@ -126,6 +127,8 @@ class Pump {
   Clock::time_point last_wake_;
   bool unsent_status_ = false;
   bool warned_cut_short_ = false;
+  bool reported_ = false;
+  bool save_accepted_ = false;
 };
 
 }  // namespace connector

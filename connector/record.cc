@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::array<const char*, 4> op_names = {"insert", "update", "delete", "truncate"};
 
-bool is_null(const pg::Value& value) { return std::holds_alternative<pg::Null>(value); }
 bool is_unchanged(const pg::Value& value) { return std::holds_alternative<pg::Unchanged>(value); }
 
 }  // namespace
@@ -174,9 +173,9 @@ bool TableEncoder::key_changed(const pg::Update& change) const {
   return std::any_of(key_.begin(), key_.end(), [&](std::size_t i) {
     const pg::Value& now = change.row[i];
     if (is_unchanged(now)) return false;
-    const pg::Value& before = change.old[i];
-    if (is_null(now) || is_null(before)) return is_null(now) != is_null(before);
-    return std::get<std::string_view>(now) != std::get<std::string_view>(before);
+    const auto* before = std::get_if<std::string_view>(&change.old[i]);
+    const auto* after = std::get_if<std::string_view>(&now);
+    return before == nullptr || after == nullptr ? before != after : *before != *after;
   });
 }
 

@@ -56,6 +56,18 @@ Remedy for_sqlstate(std::string_view state) {
   return stop(Exit::failed, "");
 }
 
+// libpqxx 6 throws a type of its own for some states, and then leaves the state out.
+Remedy for_sql_error(const pqxx::sql_error& error) {
+  if (!error.sqlstate().empty()) return for_sqlstate(error.sqlstate());
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr) {
+    return for_sqlstate("42501");
+  }
+  if (dynamic_cast<const pqxx::insufficient_resources*>(&error) != nullptr) {
+    return for_sqlstate("53000");
+  }
+  return stop(Exit::failed, "");
+}
+
 Remedy for_failure(const publisher::Error& error) {
   constexpr int stream_full_messages = 10064;
   constexpr int stream_full = 10077;
@@ -97,7 +109,7 @@ Remedy remedy_for(const std::exception& error) {
   }
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr) return again();
   if (const auto* sql_error = dynamic_cast<const pqxx::sql_error*>(&error)) {
-    return for_sqlstate(sql_error->sqlstate());
+    return for_sql_error(*sql_error);
   }
   if (dynamic_cast<const pg::ProtocolError*>(&error) != nullptr) {
     return stop(Exit::failed, "the server speaks another protocol than PostgreSQL 14 to 18");

@@ -50,27 +50,29 @@ bool Reread::is_stored(pg::Position position) {
 
 void Reread::match(pg::Position position) {
   const auto& stored = known_.stored;
+  const auto counted_strictly = [&] {
+    return next_sequence_ && strict(publisher::StreamSequence(*next_sequence_)) && !foreign_;
+  };
   while (next_stored_ < stored.size() &&
          (!stored[next_stored_].position || *stored[next_stored_].position < position)) {
-    const StoredRecord& record = stored[next_stored_];
-    if (record.position && next_sequence_ && strict(record.sequence) && !foreign_) {
-      fail(fmt::format("the stream's message {} is {}, which WAL does not yield",
-                       record.sequence.value, to_string(*record.position)));
-    }
-    ++next_stored_;
-  }
-  const bool found = next_stored_ < stored.size() && stored[next_stored_].position == position;
-  if (found) {
     const StoredRecord& record = stored[next_stored_++];
-    if (next_sequence_ && *next_sequence_ != record.sequence.value && strict(record.sequence) &&
-        !foreign_) {
-      fail(fmt::format("{} is message {} of the stream, and should be message {}",
-                       to_string(position), record.sequence.value, *next_sequence_));
+    if (!record.position) continue;
+    passed_ours_ = true;
+    if (counted_strictly() && strict(record.sequence)) {
+      disagree(fmt::format("message {} is {}, which WAL does not yield", record.sequence.value,
+                           to_string(*record.position)));
+    }
+  }
+  if (next_stored_ < stored.size() && stored[next_stored_].position == position) {
+    const StoredRecord& record = stored[next_stored_++];
+    if (counted_strictly() && *next_sequence_ != record.sequence.value) {
+      disagree(fmt::format("{} is message {}, and should be message {}", to_string(position),
+                           record.sequence.value, *next_sequence_));
     }
     next_sequence_ = record.sequence.value + 1;
     return;
   }
-  const bool before_window = next_stored_ == 0 && !next_sequence_;
+  const bool before_window = !next_sequence_ && !passed_ours_;
   if (before_window) return;
   if (foreign_) {
     missing_.push_back(position);
@@ -83,8 +85,8 @@ void Reread::match(pg::Position position) {
   const std::uint64_t sequence =
       next_sequence_ ? *next_sequence_ : stored[next_stored_ - 1].sequence.value + 1;
   if (sequence >= limit && strict(publisher::StreamSequence(limit - 1))) {
-    fail(fmt::format("{} is not in the stream, where it should stand before message {}",
-                     to_string(position), limit));
+    disagree(fmt::format("{} is not there, and should stand before message {}", to_string(position),
+                         limit));
   }
   // Counted on only from a match: how many were deleted before the first record seen is unknown.
   if (next_sequence_ && sequence < limit) ++*next_sequence_;
@@ -99,11 +101,14 @@ bool Reread::beyond_anchor() {
     return false;
   }
   if (!strict(sequence)) {
-    fail(fmt::format("messages {} to {} of the stream are gone, and the settings that shape records "
-                     "have changed since: what they held cannot be counted",
-                     known_.anchor_sequence.value + 1, known_.last.value));
+    disagree(fmt::format("messages {} to {} are gone, and the settings that shape records have "
+                         "changed since: what they held cannot be counted",
+                         known_.anchor_sequence.value + 1, known_.last.value));
+    done_ = true;
+    return false;
   }
   ++counted_beyond_;
+  done_ = stored_up_to() == known_.last;
   return true;
 }
 
@@ -111,38 +116,50 @@ bool Reread::beyond_anchor() {
 void Reread::conclude() {
   if (counted_beyond_ > 0) return;
   if (foreign_) {
-    std::vector<std::uint64_t> sequences;
-    for (const StoredRecord& record : known_.stored) {
-      if (!record.position) sequences.push_back(record.sequence.value);
-    }
-    const std::string what = fmt::format(
-        "the stream holds messages that are not walferry's, at sequence {}; {}",
-        fmt::join(sequences, ", "),
-        missing_.empty() ? "none of walferry's is missing"
-                         : "they took the place of " + list_positions(missing_));
-    if (!known_.accept) throw Stop(Exit::position_lost, what, gap_hint);
-    foreign_ = false;
-    done_ = true;
+    conclude_foreign();
     return;
   }
   const bool anchor_is_real = known_.anchor.ordinal > 0;
-  if (anchor_is_real && saw_before_anchor_ && !saw_anchor_ && !known_.accept) {
-    fail(fmt::format("the stream's message {} is {}, which WAL does not hold",
-                     known_.anchor_sequence.value, to_string(known_.anchor)));
+  if (anchor_is_real && saw_before_anchor_ && !saw_anchor_) {
+    disagree(fmt::format("message {} is {}, which WAL does not hold", known_.anchor_sequence.value,
+                         to_string(known_.anchor)));
   }
   if (next_sequence_ && *next_sequence_ <= known_.anchor_sequence.value &&
-      strict(known_.anchor_sequence)) {
-    fail(fmt::format("WAL yields fewer records than the stream holds up to message {}",
-                     known_.anchor_sequence.value));
+      strict(publisher::StreamSequence(*next_sequence_))) {
+    disagree(fmt::format("WAL yields fewer records than there are up to message {}",
+                         known_.anchor_sequence.value));
   }
+}
+
+void Reread::conclude_foreign() {
+  std::vector<std::uint64_t> sequences;
+  for (const StoredRecord& record : known_.stored) {
+    if (!record.position) sequences.push_back(record.sequence.value);
+  }
+  const std::string what = fmt::format(
+      "the stream holds messages that are not walferry's, at sequence {}; {}",
+      fmt::join(sequences, ", "),
+      missing_.empty() ? "none of walferry's is known to be missing"
+                       : "they took the place of " + list_positions(missing_));
+  if (!known_.accept) throw Stop(Exit::position_lost, what, gap_hint);
+  accepted_.push_back(what);
+  done_ = true;
 }
 
 void Reread::passed(pg::Lsn lsn) {
-  if (!done_ && foreign_ && lsn >= known_.anchor.commit_lsn) conclude();
+  if (done_ || lsn <= known_.anchor.commit_lsn) return;
+  if (foreign_ || known_.anchor_sequence >= known_.last) {
+    conclude();
+    done_ = true;
+  }
 }
 
-void Reread::fail(const std::string& what) const {
-  throw Stop(Exit::position_lost, "the stream and WAL disagree: " + what, gap_hint);
+// Once one disagreement is accepted, sequences no longer tell: the rest is compared by order alone.
+void Reread::disagree(const std::string& what) {
+  const std::string whole = "the stream and WAL disagree: " + what;
+  if (!known_.accept) throw Stop(Exit::position_lost, whole, gap_hint);
+  accepted_.push_back(whole);
+  known_.strict_from = publisher::StreamSequence(known_.last.value + 1);
 }
 
 }  // namespace connector

@@ -51,29 +51,37 @@ class Reread {
   // when the stream holds something else.
   bool is_stored(pg::Position position);
 
-  // Everything that committed at or before `lsn` has been seen.
+  // Every transaction whose commit record begins before `lsn` has been seen whole.
   void passed(pg::Lsn lsn);
 
+  // Until then nothing may be confirmed: a hole could still be found.
   bool done() const { return done_; }
-  // What foreign messages took the place of, once done; for the log.
-  const std::vector<pg::Position>& missing() const { return missing_; }
+  // The newest message that is known to hold a record of WAL.
+  publisher::StreamSequence stored_up_to() const {
+    return publisher::StreamSequence(known_.anchor_sequence.value + counted_beyond_);
+  }
+  // What was found and accepted, once done; for the log.
+  const std::vector<std::string>& accepted() const { return accepted_; }
 
  private:
   bool strict(publisher::StreamSequence sequence) const { return sequence >= known_.strict_from; }
   void match(pg::Position position);
   bool beyond_anchor();
   void conclude();
-  [[noreturn]] void fail(const std::string& what) const;
+  void conclude_foreign();
+  void disagree(const std::string& what);
 
   Known known_;
   bool foreign_ = false;       // there are messages that are not ours
+  bool passed_ours_ = false;   // a stored record lies before the first that WAL yields
   std::size_t next_stored_ = 0;
   std::optional<std::uint64_t> next_sequence_;  // of the next record, once it can be counted
   std::uint64_t counted_beyond_ = 0;            // records behind the anchor taken as stored
   bool saw_before_anchor_ = false;
   bool saw_anchor_ = false;
   bool done_ = false;
-  std::vector<pg::Position> missing_;
+  std::vector<pg::Position> missing_;  // what foreign messages took the place of
+  std::vector<std::string> accepted_;
 };
 
 }  // namespace connector

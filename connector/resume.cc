@@ -77,7 +77,7 @@ class Decision {
                         "nor {}",
                         stream_named(), to_string(*tail()->position), slot_named()));
       }
-      plan_.create_slot = true;
+      begin_new_slot();
       return;
     }
     const bool made_by_us = seen_.saved && seen_.saved->intent;
@@ -91,8 +91,14 @@ class Decision {
     }
     if (!slot_usable()) {
       gap(fmt::format("{} was invalidated: the WAL that it needs is gone", slot_named()));
-      plan_.create_slot = plan_.drop_slot = true;
+      plan_.drop_slot = true;
+      begin_new_slot();
       return;
+    }
+    if (!empty) {
+      plan_.saved.last = tail()->sequence;
+      plan_.saved.tail = *tail()->position;
+      check_wal_reaches_the_tail();
     }
     if (!empty && confirmed() > tail()->position->commit_lsn) {
       gap(fmt::format("{} holds records up to {}, and {} begins at {}: what was committed between "
@@ -101,6 +107,23 @@ class Decision {
                       to_string(confirmed())));
     }
     plan_.saved.origin = plan_.saved.confirmed = confirmed();
+  }
+
+  // All that a new slot yields is new, whatever the stream holds.
+  void begin_new_slot() {
+    plan_.create_slot = true;
+    start_over_at(pg::Lsn());
+  }
+
+  // A server that was put back (a snapshot of its disk, say) keeps its identifier and timeline, and
+  // writes other transactions under positions that the stream has already.
+  void check_wal_reaches_the_tail() {
+    const pg::Lsn newest = std::max(plan_.saved.tail, tail_position()).commit_lsn;
+    if (newest < seen_.wal_end || newest == pg::Lsn()) return;
+    gap(fmt::format("the server's WAL ends at {}, and {} holds records up to {}: the server was put "
+                    "back to an earlier state, or is another one",
+                    to_string(seen_.wal_end), stream_named(), to_string(newest)));
+    start_over_at(seen_.wal_end);
   }
 
   // Marks beyond the stream's end would one day stand above messages that are yet to come.
@@ -121,19 +144,22 @@ class Decision {
       start_over_at(pg::Lsn());
       return;
     }
-    if (saved.timeline == seen_.timeline) return;
-    const pg::Lsn newest =
-        std::max(saved.confirmed, std::max(saved.tail, tail_position()).commit_lsn);
+    if (saved.timeline == seen_.timeline) {
+      check_wal_reaches_the_tail();
+      return;
+    }
+    const pg::Lsn newest = std::max(saved.tail, tail_position()).commit_lsn;
     if (!seen_.fork) {
       gap(fmt::format("the server's timeline {} does not descend from timeline {}, which the "
                       "position is of",
                       seen_.timeline.value, saved.timeline.value));
       start_over_at(pg::Lsn());
-    } else if (newest > *seen_.fork) {
+    } else if (newest >= *seen_.fork || saved.confirmed > *seen_.fork) {
+      // A commit record that begins at the fork is not on this timeline.
       gap(fmt::format("the server is on timeline {}, which left timeline {} at {}; the stream goes "
                       "up to {}: it holds transactions that this server never had",
                       seen_.timeline.value, saved.timeline.value, to_string(*seen_.fork),
-                      to_string(newest)));
+                      to_string(std::max(newest, saved.confirmed))));
       start_over_at(*seen_.fork);
     } else {
       plan_.notes.push_back(
@@ -152,6 +178,7 @@ class Decision {
     plan_.saved.accepted = seen_.stream.last;
     plan_.saved.last = seen_.stream.last;
     plan_.saved.tail = {lsn, 0};
+    if (seen_.slot && slot_usable()) plan_.saved.origin = plan_.saved.confirmed = confirmed();
   }
 
   void check_slot() {
@@ -159,20 +186,21 @@ class Decision {
     if (!seen_.slot) {
       gap(fmt::format("{} is gone; what was committed after {} is not in the stream", slot_named(),
                       to_string(std::max(saved.tail, tail_position()))));
-      plan_.create_slot = true;
+      begin_new_slot();
     } else if (!slot_usable()) {
       gap(fmt::format("{} was invalidated: the WAL that it needs is gone; what was committed after {} "
                       "is not in the stream",
                       slot_named(), to_string(std::max(saved.tail, tail_position()))),
           std::string("raise max_slot_wal_keep_size; ") + accept_hint);
-      plan_.create_slot = plan_.drop_slot = true;
+      plan_.drop_slot = true;
+      begin_new_slot();
     }
   }
 
   // JetStream acknowledges before it syncs, so it may have lost what it had acknowledged.
   void check_stream() {
     if (plan_.create_slot) return;
-    const SavedPosition& saved = *seen_.saved;
+    const SavedPosition saved = plan_.saved;
     if (saved.stream_created != seen_.stream.created) {
       stream_made_anew();
       return;
@@ -205,8 +233,8 @@ class Decision {
   }
 
   void stream_made_anew() {
-    const SavedPosition& saved = *seen_.saved;
-    const bool anything_stored = saved.tail != pg::Position{};
+    const SavedPosition saved = plan_.saved;
+    const bool anything_stored = saved.last.value > 0 || confirmed() > saved.confirmed;
     if (anything_stored && confirmed() > saved.origin) {
       gap(fmt::format("{} was deleted, or made anew: what was committed from {} to {} is in no "
                       "stream, and the slot no longer has it",
@@ -235,8 +263,8 @@ class Decision {
 
   void know_the_tail() {
     if (accepted_) {
-      plan_.saved.last = seen_.stream.last;
       if (const StoredRecord* newest = tail()) plan_.saved.tail = *newest->position;
+      plan_.saved.last = seen_.stream.last;
       plan_.saved.accepted = seen_.stream.last;
     }
     Reread::Known& known = plan_.known;
@@ -254,6 +282,8 @@ class Decision {
       known.anchor = *newest->position;
     }
     check_foreign();
+    plan_.saved.last = known.anchor_sequence;
+    plan_.saved.tail = known.anchor;
     // The oldest record of the window, or what is known of the last one.
     plan_.start = known.anchor.commit_lsn;
     for (const StoredRecord& record : known.stored) {

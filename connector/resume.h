@@ -25,6 +25,7 @@ struct Observed {
   std::vector<StoredRecord> window;  // the stream's last messages, in order
   std::string system_id;
   pg::Timeline timeline;
+  pg::Lsn wal_end;              // the server's
   std::optional<pg::Lsn> fork;  // where the saved timeline ended, when it is another
   std::string settings;
   bool adopt = false;

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 
 #include "connector/stop.h"
 
@@ -17,7 +18,9 @@ pg::Lsn lsn_of(const nlohmann::json& json, const char* key) {
 }
 
 publisher::StreamSequence sequence_of(const nlohmann::json& json, const char* key) {
-  return publisher::StreamSequence(json.at(key).get<std::uint64_t>());
+  const auto& number = json.at(key);
+  if (!number.is_number_unsigned()) throw std::invalid_argument(std::string(key) + " is no sequence");
+  return publisher::StreamSequence(number.get<std::uint64_t>());
 }
 
 }  // namespace

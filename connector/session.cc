@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "connector/failpoint.h"
+#include "connector/preconditions.h"
 #include "connector/resume.h"
 #include "connector/stop.h"
 #include "connector/table_selection.h"
@@ -20,35 +21,6 @@ namespace connector {
 namespace {
 
 using std::chrono::milliseconds;
-
-void require_server(const pg::ServerInfo& server) {
-  const auto need = [](bool met, const std::string& what, const char* hint) {
-    if (!met) throw Stop(Exit::precondition, what, hint);
-  };
-  need(server.version >= 140000, fmt::format("PostgreSQL {} is too old", server.version_text),
-       "walferry reads PostgreSQL 14 and later");
-  need(server.wal_level == "logical", fmt::format("wal_level is {}", server.wal_level),
-       "ALTER SYSTEM SET wal_level = 'logical', then restart PostgreSQL");
-  need(server.may_replicate, fmt::format("the role {} may not replicate", server.user),
-       "ALTER ROLE … REPLICATION");
-  need(!server.in_recovery, "the server is a standby in recovery",
-       "point source.dsn at the primary (several hosts with target_session_attrs=read-write)");
-}
-
-void require_slot(const pg::SlotInfo& slot, const std::string& name, const pg::ServerInfo& server) {
-  const auto refuse = [&](const std::string& what) {
-    throw Stop(Exit::precondition, fmt::format("slot \"{}\" {}", name, what),
-               "name another one in source.slot");
-  };
-  if (slot.plugin != "pgoutput") {
-    refuse(slot.plugin.empty() ? "is a physical one"
-                               : fmt::format("is of plugin {}, not pgoutput", slot.plugin));
-  }
-  if (slot.database != server.database) {
-    refuse(fmt::format("belongs to database {}, not {}", slot.database, server.database));
-  }
-  if (slot.two_phase) refuse("decodes two-phase transactions at PREPARE");
-}
 
 // True when nobody holds the slot, false when a stop was requested while waiting.
 bool wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup& wakeup) {
@@ -76,30 +48,13 @@ bool wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup&
 // Nothing when it does not exist and may be created.
 std::optional<publisher::StreamInfo> require_stream(const Config& config,
                                                     publisher::Connection& nats) {
-  const publisher::StreamSettings wanted = stream_settings(config);
-  if (nats.max_payload() < wanted.largest_message) {
-    throw Stop(Exit::precondition,
-               fmt::format("nats-server takes messages of at most {} bytes, and publish.max_message "
-                           "is {} (and {} bytes of headers)",
-                           nats.max_payload(), config.publish.max_message, header_room),
-               "raise max_payload of nats-server, or lower publish.max_message");
+  require(payload_findings(config, nats.max_payload()));
+  auto info = publisher::stream_info(nats, config.stream.name);
+  const Findings findings = stream_findings(config, info);
+  for (const Finding& finding : findings) {
+    if (finding.verdict == Verdict::warn) spdlog::warn("{}", finding.detail);
   }
-  const auto info = publisher::stream_info(nats, wanted.name);
-  if (!info) {
-    if (!config.stream.create) {
-      throw Stop(Exit::precondition, fmt::format("stream {} does not exist", wanted.name),
-                 "create it, or set stream.create = true");
-    }
-    return std::nullopt;
-  }
-  const publisher::StreamFindings findings = publisher::check_stream(*info, wanted);
-  for (const std::string& warning : findings.warns) spdlog::warn("stream {}: {}", wanted.name, warning);
-  if (!findings.fails.empty()) {
-    throw Stop(Exit::precondition,
-               fmt::format("stream {} does not fit: {}", wanted.name,
-                           fmt::join(findings.fails, "; ")),
-               "correct the stream, or name another one in stream.name");
-  }
+  require(findings);
   return info;
 }
 
@@ -124,9 +79,9 @@ publisher::StreamInfo settled_info(const Config& config, publisher::Connection& 
   return info;
 }
 
-void create_slot(const Config& config, Session& session, const Resume& plan) {
+void create_slot(const Config& config, Session& session, const Resume& plan, bool first) {
   if (plan.drop_slot) pg::drop_slot(*session.sql, config.source.slot);
-  if (session.revision == 0 || session.saved.intent) {
+  if (first) {
     SavedPosition intent;
     intent.intent = true;
     session.revision = session.key.put(*session.nats, to_json(intent), session.revision);
@@ -160,6 +115,7 @@ Observed observe(const Config& config, Permissions permissions, Session& session
       config.source.slot);
   seen.system_id = identity.system_id;
   seen.timeline = identity.timeline;
+  seen.wal_end = identity.wal_flushed;
   if (seen.saved && !seen.saved->intent && seen.saved->timeline != identity.timeline) {
     seen.fork = session.replication.fork_of(seen.saved->timeline, identity.timeline);
   }
@@ -175,9 +131,9 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
   pg::ReplicationStream replication = pg::ReplicationStream::open(config.source.dsn);
   auto sql = pg::connect_sql(config.source.dsn);
   const pg::ServerInfo server = pg::server_info(*sql);
-  require_server(server);
+  require(server_findings(server));
   const auto slot_now = pg::slot_info(*sql, config.source.slot);
-  if (slot_now) require_slot(*slot_now, config.source.slot, server);
+  if (slot_now) require(slot_findings(config.source.slot, *slot_now, server));
   if (!wait_for_slot(*sql, config.source.slot, wakeup)) return nullptr;
   const pg::SystemIdentity identity = replication.identify();
 
@@ -207,7 +163,7 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
   for (const std::string& note : plan.notes) spdlog::warn("{}", note);
   session.saved = seen.saved.value_or(SavedPosition{});
   if (plan.create_slot) {
-    create_slot(config, session, plan);
+    create_slot(config, session, plan, !seen.saved || seen.saved->intent);
   } else {
     session.saved = plan.saved;
     session.slot_confirmed = seen.slot->confirmed.value_or(pg::Lsn());
@@ -233,34 +189,19 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
 std::vector<std::string> refresh_publications(const Config& config, pqxx::connection& sql,
                                               bool strict) {
   const TableSelection::Resolved resolved = TableSelection(config).resolve(sql);
-  for (const std::string& name : resolved.missing) {
-    const std::string what = fmt::format("table {} does not exist in this database", name);
-    if (strict) throw Stop(Exit::precondition, what, "create it, or take its [[table]] out");
-    spdlog::warn("{}", what);
-  }
-  for (const std::string& name : resolved.unfit) {
-    const std::string what = fmt::format("table {} is unlogged or temporary: it has no WAL", name);
-    if (strict) throw Stop(Exit::precondition, what, "ALTER TABLE … SET LOGGED");
-    spdlog::warn("{}", what);
-  }
   const pg::PublicationPlan plan =
       pg::plan_publications(sql, config.source.publication, resolved.tables);
-  if (!plan.problems.empty()) {
-    const std::string what = fmt::format("{}", fmt::join(plan.problems, "; "));
-    const char* hint = "make it fit, or name another one in source.publication";
-    if (strict) throw Stop(Exit::precondition, what, hint);
-    spdlog::error("{}: {}", what, hint);
-  }
-  for (const std::string& statement : plan.statements) spdlog::info("publication: {}", statement);
+  const auto say = [](const Finding& finding) {
+    spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
+  };
+  Findings findings = table_findings(resolved);
+  append(findings, publication_findings(plan));
+  if (strict) require(findings);
+  for (const Finding& finding : findings) say(finding);
   pg::apply(sql, plan);
+  for (const std::string& statement : plan.statements) spdlog::info("publication: {}", statement);
   if (!plan.statements.empty() || strict) {
-    for (const pg::TableInfo& table : resolved.tables) {
-      if (table.has_identity) continue;
-      spdlog::warn("table {}.{} has no usable replica identity: its updates and deletes are not "
-                   "published (publishing them would make the application's fail). Give it a primary "
-                   "key, or REPLICA IDENTITY FULL",
-                   table.schema, table.name);
-    }
+    for (const Finding& finding : identity_findings(resolved, plan)) say(finding);
   }
   return plan.publications;
 }

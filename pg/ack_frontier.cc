@@ -41,8 +41,8 @@ void AckFrontier::keepalive(Lsn wal_end) {
 
 void AckFrontier::advance(Lsn to) { stored_ = std::max(stored_, to); }
 
-ReplayWindow::ReplayWindow(std::chrono::milliseconds window, std::uint64_t max_bytes)
-    : window_(window), max_bytes_(max_bytes) {}
+ReplayWindow::ReplayWindow(std::chrono::milliseconds window, std::uint64_t max_bytes, Lsn floor)
+    : window_(window), max_bytes_(max_bytes), floor_(floor) {}
 
 void ReplayWindow::observe(const AckFrontier& frontier, Clock::time_point now) {
   const Lsn stored = frontier.stored();
@@ -51,7 +51,7 @@ void ReplayWindow::observe(const AckFrontier& frontier, Clock::time_point now) {
   const bool off = window_ == std::chrono::milliseconds(0);
   const auto same_step = [&](const Step& step) {
     return off || (now - step.opened < window_ / steps_per_window &&
-                   stored - step.first < max_bytes_ / steps_per_window);
+                   (max_bytes_ == 0 || stored - step.first < max_bytes_ / steps_per_window));
   };
   if (!steps_.empty() && same_step(steps_.back())) {
     steps_.back().last_seen = now;
@@ -66,8 +66,8 @@ std::optional<SafeLsn> ReplayWindow::safe(Clock::time_point now) {
   while (!steps_.empty()) {
     const Step& oldest = steps_.front();
     const bool old_enough = off || now - oldest.last_seen >= window_;
-    // What is held is the WAL beyond the confirmed position.
-    const bool too_much = !off && newest_ - oldest.lsn >= max_bytes_;
+    const Lsn held_from = safe_ ? safe_->lsn() : floor_;
+    const bool too_much = max_bytes_ > 0 && newest_ - held_from > max_bytes_;
     if (!old_enough && !too_much) break;
     cut_short_ = !old_enough;
     safe_ = SafeLsn(oldest.lsn);

@@ -67,9 +67,9 @@ class ReplayWindow {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // window 0: nothing is held back. At most max_bytes of WAL are held; beyond them the oldest is
-  // let go early.
-  ReplayWindow(std::chrono::milliseconds window, std::uint64_t max_bytes);
+  // window 0: nothing is held back. At most max_bytes of WAL (0: no limit) are held behind what is
+  // stored; beyond them the oldest is let go early. `floor` is what Postgres knows as confirmed.
+  ReplayWindow(std::chrono::milliseconds window, std::uint64_t max_bytes, Lsn floor);
 
   void observe(const AckFrontier& frontier, Clock::time_point now);
 
@@ -92,6 +92,7 @@ class ReplayWindow {
 
   std::chrono::milliseconds window_;
   std::uint64_t max_bytes_;
+  Lsn floor_;
   std::deque<Step> steps_;
   Lsn newest_;
   std::optional<SafeLsn> safe_;

@@ -94,6 +94,8 @@ void find_breaches(const Json& config, const StreamSettings& wanted, StreamFindi
   forbid("sealed", "and a sealed stream takes no messages");
   forbid("no_ack", "and walferry could not know what is stored");
   forbid("subject_transform", "and messages would not be found under their subjects");
+  forbid("subject_delete_marker_ttl", "and the server would write messages of its own");
+  forbid("allow_msg_schedules", "and the server would write messages of its own");
   forbid("discard_new_per_subject", "and a subject that is full would stop the stream");
   const auto limit = config.value("max_msg_size", std::int64_t{-1});
   if (limit >= 0 && limit < wanted.largest_message) {

@@ -1,0 +1,189 @@
+#include "connector/preconditions.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iterator>
+#include <regex>
+
+#include "connector/session.h"
+#include "connector/stop.h"
+
+namespace connector {
+namespace {
+
+constexpr int oldest_version = 140000;
+
+}  // namespace
+
+Findings server_findings(const pg::ServerInfo& server) {
+  Findings found;
+  const auto need = [&](bool met, const char* name, const std::string& is, const std::string& wrong,
+                        const std::string& fix) {
+    found.push_back({met ? Verdict::ok : Verdict::fail, name, met ? is : wrong, met ? "" : fix});
+  };
+  need(server.version >= oldest_version, "version", "PostgreSQL " + server.version_text,
+       fmt::format("PostgreSQL {} is too old", server.version_text),
+       "walferry reads PostgreSQL 14 and later");
+  need(server.wal_level == "logical", "wal_level", "logical",
+       fmt::format("wal_level is {}", server.wal_level),
+       "ALTER SYSTEM SET wal_level = 'logical';  then restart PostgreSQL");
+  need(server.may_replicate, "role", fmt::format("{} may replicate", server.user),
+       fmt::format("the role {} may not replicate", server.user),
+       fmt::format("ALTER ROLE {} REPLICATION;", quoted_identifier(server.user)));
+  need(!server.in_recovery, "primary", "the server is no standby",
+       "the server is a standby in recovery",
+       "point source.dsn at the primary (several hosts with target_session_attrs=read-write)");
+  return found;
+}
+
+Findings slot_findings(const std::string& name, const pg::SlotInfo& slot,
+                       const pg::ServerInfo& server) {
+  Findings found;
+  const auto refuse = [&](const std::string& what) {
+    found.push_back({Verdict::fail, "slot", fmt::format("slot \"{}\" {}", name, what),
+                     "name another one in source.slot"});
+  };
+  if (slot.plugin != "pgoutput") {
+    refuse(slot.plugin.empty() ? "is a physical one"
+                               : fmt::format("is of plugin {}, not pgoutput", slot.plugin));
+  }
+  if (!slot.plugin.empty() && slot.database != server.database) {
+    refuse(fmt::format("belongs to database {}, not {}", slot.database, server.database));
+  }
+  if (slot.two_phase) refuse("decodes two-phase transactions at PREPARE");
+  return found;
+}
+
+Findings table_findings(const TableSelection::Resolved& resolved) {
+  Findings found;
+  for (const std::string& name : resolved.missing) {
+    found.push_back({Verdict::fail, "table " + readable_name(name),
+                     fmt::format("table {} does not exist in this database", readable_name(name)),
+                     "create it, or take its [[table]] out"});
+  }
+  for (const std::string& name : resolved.unfit) {
+    found.push_back(
+        {Verdict::fail, "table " + readable_name(name),
+         fmt::format("table {} is unlogged or temporary: it has no WAL", readable_name(name)),
+         fmt::format("ALTER TABLE {} SET LOGGED;", name)});
+  }
+  return found;
+}
+
+Findings identity_findings(const TableSelection::Resolved& resolved,
+                           const pg::PublicationPlan& plan) {
+  // A publication of somebody else's stands alone, and takes the table with its updates.
+  const bool alone = plan.publications.size() == 1;
+  Findings found;
+  for (const pg::TableInfo& table : resolved.tables) {
+    if (table.has_identity) continue;
+    const std::string name = quoted_name(table.schema, table.name);
+    found.push_back(
+        {Verdict::warn, "table " + readable_name(name),
+         fmt::format("table {} has no usable replica identity: {}", readable_name(name),
+                     alone
+                         ? "where a publication that publishes updates covers it, the "
+                           "application's own UPDATE and DELETE fail"
+                         : "its updates and deletes are not published (publishing them would make "
+                           "the application's fail)"),
+         fmt::format(
+             "ALTER TABLE {0} ADD PRIMARY KEY (…);  or ALTER TABLE {0} REPLICA IDENTITY FULL;",
+             name)});
+  }
+  return found;
+}
+
+Findings publication_findings(const pg::PublicationPlan& plan) {
+  Findings found;
+  for (const std::string& problem : plan.problems) {
+    found.push_back({Verdict::fail, "publication", problem,
+                     "make it fit, or name another one in source.publication"});
+  }
+  return found;
+}
+
+Findings payload_findings(const Config& config, std::int64_t max_payload) {
+  const std::int64_t wanted = stream_settings(config).largest_message;
+  if (max_payload >= wanted) {
+    return {{Verdict::ok, "max_payload",
+             fmt::format("{} bytes, of which {} are needed", max_payload, wanted), ""}};
+  }
+  return {{Verdict::fail, "max_payload",
+           fmt::format("nats-server takes messages of at most {} bytes, and publish.max_message is "
+                       "{} (and {} bytes of headers)",
+                       max_payload, config.publish.max_message, header_room),
+           "raise max_payload of nats-server, or lower publish.max_message"}};
+}
+
+Findings stream_findings(const Config& config, const std::optional<publisher::StreamInfo>& info) {
+  const publisher::StreamSettings wanted = stream_settings(config);
+  if (!info && config.stream.create) {
+    return {{Verdict::ok, "stream",
+             fmt::format("{} does not exist yet: run creates it for {}", wanted.name,
+                         fmt::join(wanted.subjects, ", ")),
+             ""}};
+  }
+  if (!info) {
+    return {{Verdict::fail, "stream", fmt::format("stream {} does not exist", wanted.name),
+             "create it, or set stream.create = true"}};
+  }
+  Findings found;
+  const publisher::StreamFindings findings = publisher::check_stream(*info, wanted);
+  for (const std::string& problem : findings.fails) {
+    found.push_back({Verdict::fail, "stream",
+                     fmt::format("stream {} does not fit: {}", wanted.name, problem),
+                     fmt::format("`nats stream edit {}` where that can be changed, or name another "
+                                 "one in stream.name",
+                                 wanted.name)});
+  }
+  for (const std::string& warning : findings.warns) {
+    found.push_back({Verdict::warn, "stream", fmt::format("stream {}: {}", wanted.name, warning),
+                     fmt::format("`nats stream edit {}`, or change [stream] in the configuration",
+                                 wanted.name)});
+  }
+  if (found.empty()) {
+    found.push_back({Verdict::ok, "stream",
+                     fmt::format("{} fits: {} messages, the last is {}", wanted.name,
+                                 info->messages, info->last.value),
+                     ""});
+  }
+  return found;
+}
+
+void require(const Findings& findings) {
+  std::vector<std::string> what;
+  std::vector<std::string> fixes;
+  for (const Finding& finding : findings) {
+    if (finding.verdict != Verdict::fail) continue;
+    what.push_back(finding.detail);
+    if (std::find(fixes.begin(), fixes.end(), finding.fix) == fixes.end()) {
+      fixes.push_back(finding.fix);
+    }
+  }
+  if (what.empty()) return;
+  throw Stop(Exit::precondition, fmt::format("{}", fmt::join(what, "; ")),
+             fmt::format("{}", fmt::join(fixes, "; ")));
+}
+
+std::string quoted_identifier(const std::string& name) {
+  std::string out = "\"";
+  for (const char c : name) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + '"';
+}
+
+std::string readable_name(const std::string& quoted) {
+  static const std::regex simple(R"re("([a-z_][a-z0-9_]*)"\."([a-z_][a-z0-9_]*)")re");
+  std::smatch parts;
+  return std::regex_match(quoted, parts, simple) ? parts.str(1) + "." + parts.str(2) : quoted;
+}
+
+void append(Findings& to, Findings more) {
+  to.insert(to.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+}  // namespace connector

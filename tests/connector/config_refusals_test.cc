@@ -1,0 +1,292 @@
+// What is no configuration is told with its line, its key and what is allowed, all problems at
+// once, and without a secret.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "connector/config.h"
+#include "tests/connector/config_text.h"
+
+namespace connector {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+const std::string a_file = WALFERRY_SOURCE_DIR "/config/minimal.toml";
+
+struct Refusal {
+  std::string document;
+  std::string problem;  // how the one problem begins
+};
+
+// Each document has exactly one problem, which names line, key and remedy.
+void expect_refusals(const std::vector<Refusal>& refusals) {
+  for (const Refusal& refusal : refusals) {
+    EXPECT_THAT(problems_of(refusal.document), ElementsAre(StartsWith(refusal.problem)))
+        << refusal.document;
+  }
+}
+
+TEST(ConfigRefuses, Syntax) {
+  expect_refusals({{"[source]\ndsn = \"x\n", "f.toml:2: syntax: "},
+                   {"[source]\n\n[stream]\nname = maybe\n", "f.toml:4: syntax: "},
+                   {"a = 1\na = 2\n", "f.toml:2: syntax: "},
+                   {"[log]\nlevel = \"\xff\"\n", "f.toml:2: syntax: "}});
+}
+
+TEST(ConfigRefuses, UnknownNames) {
+  expect_refusals(
+      {{with("source.sloot = \"x\""),
+        "f.toml:1: source.sloot: unknown key; did you mean source.slot?"},
+       {with("stream.slot = \"x\""),
+        "f.toml:1: stream.slot: unknown key; did you mean source.slot?"},
+       {with("dsn = \"x\""), "f.toml:1: dsn: unknown key; did you mean source.dsn?"},
+       {with("log.zzzzzzzz = 1"), "f.toml:1: log.zzzzzzzz: unknown key; config/reference"},
+       {with_in_table("nmae = \"x\""),
+        "f.toml:5: table.nmae: unknown key; did you mean table.name?"},
+       {with_in_table("[strem]\nname = \"x\""),
+        "f.toml:5: strem: unknown table; did you mean stream?"},
+       {with_in_table("[[tables]]\nname = \"x\""),
+        "f.toml:5: tables: unknown table; did you mean table?"},
+       {with_in_table("[nats.tls]\nca = \"x\""), "f.toml:5: nats.tls: unknown table"}});
+}
+
+TEST(ConfigRefuses, WrongTypes) {
+  expect_refusals(
+      {{with("source.slot = 1"),
+        "f.toml:1: source.slot: must be a string in double quotes, not an integer"},
+       {with("source.exclude_tables = \"a.b\""),
+        "f.toml:1: source.exclude_tables: must be an array of strings, not a string"},
+       {with("stream.subjects = [1]"),
+        "f.toml:1: stream.subjects: must be an array of strings only, not an integer"},
+       {with("source.replay_window = 5"),
+        "f.toml:1: source.replay_window: must be a duration in double quotes, such as "
+        "\"30s\", not an integer"},
+       {with("publish.max_message = 1000"),
+        "f.toml:1: publish.max_message: must be a size in double quotes, such as "
+        "\"64MiB\", not an integer"},
+       {with("stream.create = \"yes\""),
+        "f.toml:1: stream.create: must be true or false, not a string"},
+       {with("stream.replicas = 1.0"),
+        "f.toml:1: stream.replicas: must be an integer, 1 to 5, not a float"},
+       {with("log = \"info\""), "f.toml:1: log: must be one table, written [log], not a string"},
+       {"[source]\ndsn = \"dbname=a\"\n[table]\nname = \"a.b\"\n",
+        "f.toml:3: table: must be an array of tables, each written [[table]]"},
+       {with("log.level = \"a\\u0000\""),
+        "f.toml:1: log.level: \"a\\x00\" has a NUL character in it"}});
+}
+
+TEST(ConfigRefuses, Source) {
+  expect_refusals(
+      {{"[source]\nslot = \"a\"\n[[table]]\nname = \"a.b\"\nsnapshot = \"never\"\n",
+        "f.toml:1: source.dsn: is missing; write dsn = "},
+       {with("source.dsn = \"\""), "f.toml:1: source.dsn: is empty; write libpq's"},
+       {with("source.dsn = \"hots=x\""),
+        "f.toml:1: source.dsn: is no connection string that libpq understands; write"},
+       {with("source.slot = \"Big\""),
+        "f.toml:1: source.slot: \"Big\" is no slot name; use 1 to 63 of a-z, 0-9 and _"},
+       {with("source.slot = \"\""), "f.toml:1: source.slot: \"\" is no slot name"},
+       {with("source.slot = \"" + std::string(64, 'a') + "\""), "f.toml:1: source.slot: "},
+       {with("source.slot = \"" + std::string(57, 'a') + "\""),
+        "f.toml:1: source.publication: is the slot's name by default, which is 57 bytes"},
+       {with("source.publication = \"" + std::string(57, 'a') + "\""),
+        "f.toml:1: source.publication: \"" + std::string(57, 'a') +
+            "\" is 57 bytes long; use at most 56"},
+       {with("source.exclude_tables = [\"a.b\", \"c\"]"),
+        "f.toml:1: source.exclude_tables: \"c\" has no schema; write schema.table"},
+       {with("source.replay_window_max = \"1\""), "f.toml:1: source.replay_window_max: "}});
+}
+
+TEST(ConfigRefuses, Nats) {
+  expect_refusals(
+      {{with("nats.url = \"http://a\""), "f.toml:1: nats.url: is no NATS address; write"},
+       {with("nats.url = \"a:4222\""), "f.toml:1: nats.url: is no NATS address"},
+       {with("nats.url = \"nats://\""), "f.toml:1: nats.url: is no NATS address"},
+       {with("nats.url = \"nats://a,\""), "f.toml:1: nats.url: is no NATS address"},
+       {with("nats.url = \"nats://a:0\""), "f.toml:1: nats.url: is no NATS address"},
+       {with("nats.url = \"nats://a:x\""), "f.toml:1: nats.url: is no NATS address"},
+       {with("nats.url = \"nats://:1\""), "f.toml:1: nats.url: is no NATS address"},
+       {with("nats.url = \"nats://a b\""), "f.toml:1: nats.url: is no NATS address"},
+       {with("nats.creds = \"/nonexistent\""),
+        "f.toml:1: nats.creds: \"/nonexistent\" cannot be read (No such file or directory)"},
+       {with("nats.tls_ca = \"/\""), "f.toml:1: nats.tls_ca: \"/\" is a directory"},
+       {with("nats.domain = \"a.b\""), "f.toml:1: nats.domain: \"a.b\" is no JetStream"},
+       {with("nats.password = \"p\""), "f.toml:1: nats.password: needs a user; write user"},
+       {with("nats = { user = \"u\", token = \"t\" }"),
+        "f.toml:1: nats.token: does not go together with user; use one of creds,"},
+       {with("nats = { creds = \"" + a_file + "\", nkey_seed_file = \"" + a_file + "\" }"),
+        "f.toml:1: nats.nkey_seed_file: does not go together with creds; use one of"},
+       {with("nats.tls_cert = \"" + a_file + "\""),
+        "f.toml:1: nats.tls_cert: tls_cert and tls_key go together; give both or none"}});
+}
+
+TEST(ConfigRefuses, Stream) {
+  expect_refusals(
+      {{with("stream.name = \"\""), "f.toml:1: stream.name: \"\" is no JetStream name"},
+       {with("stream.name = \"a.b\""), "f.toml:1: stream.name: "},
+       {with("stream.name = \"a b\""), "f.toml:1: stream.name: "},
+       {with("stream.name = \"a/b\""), "f.toml:1: stream.name: "},
+       {with("stream.name = \"a\\\\b\""), "f.toml:1: stream.name: "},
+       {with("stream.name = \"a*\""), "f.toml:1: stream.name: "},
+       {with("stream.name = \"a\\u0007\""), "f.toml:1: stream.name: "},
+       {with("stream.subject_prefix = \"\""), "f.toml:1: stream.subject_prefix: \"\" is em"},
+       {with("stream.subject_prefix = \"$JS\""),
+        "f.toml:1: stream.subject_prefix: \"$JS\" begins with $"},
+       {with("stream.subject_prefix = \"a.*\""),
+        "f.toml:1: stream.subject_prefix: \"a.*\" has a wildcard; use plain words"},
+       {with("stream.subject_prefix = \"a..b\""), "f.toml:1: stream.subject_prefix: "},
+       {with("stream.subject_prefix = \"a b\""), "f.toml:1: stream.subject_prefix: "},
+       {with("stream.subjects = [\"a.>.b\"]"),
+        "f.toml:1: stream.subjects: \"a.>.b\" is no NATS subject; > comes last"},
+       {with("stream.subjects = [\"a.b*\"]"),
+        "f.toml:1: stream.subjects: \"a.b*\" is no NATS subject; * and > stand alone"},
+       {with("stream.storage = \"disk\""),
+        "f.toml:1: stream.storage: \"disk\" is not known; use \"file\" or \"memory\""},
+       {with("stream.discard = \"\""), "f.toml:1: stream.discard: \"\" is not known; use"},
+       {with("stream.compression = \"gzip\""), "f.toml:1: stream.compression: "},
+       {with("stream.replicas = 0"), "f.toml:1: stream.replicas: 0 is out of range; use 1 to 5"},
+       {with("stream.replicas = 6"), "f.toml:1: stream.replicas: 6 is out of range"},
+       {with("stream.max_age = \"99ms\""),
+        "f.toml:1: stream.max_age: \"99ms\" is too short; use at least \"100ms\", or \"0\" "
+        "(unlimited)"},
+       {with("stream.max_bytes = -1"),
+        "f.toml:1: stream.max_bytes: -1 is out of range; use 0 or more"},
+       {with("stream.duplicate_window = \"0\""),
+        "f.toml:1: stream.duplicate_window: \"0\" is too short; use at least \"100ms\""},
+       {with("stream.max_age = \"1m\""),
+        "f.toml:1: stream.max_age: duplicate_window (2m) must not be longer than max_age"},
+       {with("stream = { duplicate_window = \"2s\", max_age = \"1s\" }"),
+        "f.toml:1: stream.duplicate_window: duplicate_window (2s) must not be longer"},
+       {with("stream.placement_tags = [\"\"]"), "f.toml:1: stream.placement_tags: \"\" is"}});
+}
+
+TEST(ConfigRefuses, PublishAndLog) {
+  expect_refusals(
+      {{with("publish.order = \"dedup\""),
+        "f.toml:1: publish.order: \"dedup\" is not built yet in this version; leave it out "
+        "or write order = \"strict\""},
+       {with("publish.order = \"loose\""), "f.toml:1: publish.order: \"loose\" is not kn"},
+       {with("publish.max_in_flight = 0"), "f.toml:1: publish.max_in_flight: 0 is out of"},
+       {with("publish.max_in_flight = 10001"),
+        "f.toml:1: publish.max_in_flight: 10001 is out of range; use 1 to 10000"},
+       {with("publish.max_message = \"0\""),
+        "f.toml:1: publish.max_message: \"0\" is out of range; use \"1B\" to \"64MiB\""},
+       {with("publish.max_message = \"65MiB\""), "f.toml:1: publish.max_message: "},
+       {with("publish.max_message = \"9MiB\""),
+        "f.toml:1: publish.max_message: max_in_flight_bytes (8MiB) must not be smaller "
+        "than max_message (9MiB)"},
+       {with("publish.max_in_flight_bytes = \"999KiB\""),
+        "f.toml:1: publish.max_in_flight_bytes: max_in_flight_bytes (999KiB) must not"},
+       {with("log.level = \"loud\""),
+        "f.toml:1: log.level: \"loud\" is not known; use \"trace\" or \"debug\""},
+       {with("log.format = \"xml\""), "f.toml:1: log.format: "}});
+}
+
+TEST(ConfigRefuses, Tables) {
+  expect_refusals(
+      {{"source.dsn = \"dbname=app\"\n",
+        "f.toml:1: table: is missing; write at least one [[table]]"},
+       {"source.dsn = \"dbname=app\"\ntable = []\n", "f.toml:2: table: is missing"},
+       {"source.dsn = \"dbname=app\"\n\n[[table]]\nsnapshot = \"never\"\n",
+        "f.toml:3: table.name: is missing; write name = "},
+       {with_in_table("[[table]]\nname = '\"public\".a'\nsnapshot = \"never\""),
+        "f.toml:6: table.name: the same table is named on line 3; name it once"},
+       {with_in_table("[[table]]\nname = \"orders\"\nsnapshot = \"never\""),
+        "f.toml:6: table.name: \"orders\" has no schema; write schema.table"},
+       {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\n",
+        "f.toml:2: table.snapshot: \"initial\", the default, is not built yet in this "
+        "version; write snapshot = \"never\""},
+       {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\nsnapshot = \"initial\"\n",
+        "f.toml:4: table.snapshot: \"initial\", the default, is not built yet"},
+       {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\nsnapshot = \"nver\"\n",
+        "f.toml:4: table.snapshot: \"nver\" is not known; use \"never\""},
+       {with_in_table("[table.diff]\ninterval = \"1s\""),
+        "f.toml:5: table.diff: not built yet in this version"},
+       {with_in_table("[[outbox]]\ntable = \"a.b\""),
+        "f.toml:5: outbox: not built yet in this version"},
+       {with_in_table("[snapshot]\nchunk = 1"),
+        "f.toml:5: snapshot: not built yet in this version"}});
+}
+
+struct Unbuilt {
+  std::string section, key, only_value, other_value;
+};
+
+TEST(Config, UnbuiltKeysTakeOnlyTheValueThatMeansWithoutThem) {
+  const Unbuilt unbuilt[] = {
+      {"source", "messages", "[]", "[\"*\"]"},
+      {"source", "streaming", "\"off\"", "\"on\""},
+      {"source", "spill_dir", "\"\"", "\"/tmp\""},
+      {"source", "spill_max", "\"10GiB\"", "\"11GiB\""},
+      {"publish", "format", "\"json\"", "\"debezium\""},
+      {"publish", "pack", "\"none\"", "\"transaction\""},
+      {"publish", "oversize", "\"stop\"", "\"omit\""},
+      {"table", "capture", "\"wal\"", "\"diff\""},
+      {"table", "columns", "[]", "[\"a\"]"},
+      {"table", "exclude", "[]", "[\"a\"]"},
+      {"table", "mask", "{}", "{ a = \"hash\" }"},
+      {"table", "ops", "[\"insert\", \"update\", \"delete\", \"truncate\"]", "[\"insert\"]"},
+      {"table", "where", "\"\"", "\"id > 1\""},
+      {"table", "key", "[]", "[\"id\"]"},
+      {"http", "listen", "\"\"", "\"127.0.0.1:9187\""},
+      {"diff", "state_dir", "\"/var/lib/walferry\"", "\"/tmp\""},
+  };
+  for (const Unbuilt& u : unbuilt) {
+    const bool in_table = u.section == "table";
+    const auto document = [&](const std::string& value) {
+      return in_table ? with_in_table(u.key + " = " + value)
+                      : with(u.section + "." + u.key + " = " + value);
+    };
+    EXPECT_THAT(problems_of(document(u.only_value)), ElementsAre()) << u.key;
+    const std::string problem =
+        std::string("f.toml:") + (in_table ? "5: " : "1: ") + u.section + "." + u.key +
+        ": not built yet in this version; leave it out or write " + u.key + " = " + u.only_value;
+    EXPECT_THAT(problems_of(document(u.other_value)), ElementsAre(problem));
+    EXPECT_THAT(problems_of(document("17")), ElementsAre(problem));
+  }
+  EXPECT_THAT(problems_of(with_in_table(R"(ops = ["truncate", "delete", "update", "insert"])")),
+              ElementsAre());
+}
+
+TEST(Config, AllProblemsAreToldInTheOrderOfTheLines) {
+  EXPECT_THAT(
+      problems_of("[log]\nlevle = \"info\"\nformat = 1\n[source]\nslot = \"A\"\n"),
+      ElementsAre(StartsWith("f.toml:1: table: "), StartsWith("f.toml:2: log.levle: "),
+                  StartsWith("f.toml:3: log.format: "), StartsWith("f.toml:4: source.dsn: "),
+                  StartsWith("f.toml:5: source.slot: ")));
+}
+
+TEST(Config, SecretsAreNeverRepeated) {
+  const Variable secret("WALFERRY_TEST_SECRET", "hunter2");
+  const std::string documents[] = {
+      with("source.dsn = \"host=x password=hunter2 bad\""),
+      with("source.dsn = \"postgresql://u:hunter2@[h/x\""),
+      with("source.dsn = \"postgresql://u:hunter2@h?hunter2=1\""),
+      with("source.dsn = \"${hunter2-}\""),
+      with("nats.url = \"nats://u:hunter2@h:bad\""),
+      with("nats.url = \"nats://hunter2@\""),
+      with("nats.password = \"hunter2\""),
+      with("nats.password = \"hunter2${\""),
+      with("nats.token = \"hunter2\\u0000\""),
+      with("nats = { token = \"hunter2\", user = \"x\" }"),
+      with("nats.pasword = \"hunter2\""),
+      with("nats.password = hunter2"),
+      with("nats.password = truehunter2"),
+      with("nats.token = 99hunter2"),
+      with("nats = { user = \"x\", password = hunter2 }"),
+      with("source.dsn = 'password=hunter2"),
+      with("log.level = \"${WALFERRY_TEST_SECRET}\""),
+      with("source.slot = \"-${WALFERRY_TEST_SECRET}\""),
+  };
+  for (const std::string& document : documents) {
+    const std::vector<std::string> problems = problems_of(document);
+    EXPECT_FALSE(problems.empty()) << document;
+    for (const std::string& problem : problems) {
+      EXPECT_THAT(problem, testing::Not(HasSubstr("hunter2")));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace connector
