@@ -1,31 +1,150 @@
-// Position, lag, slot and stream at a glance.
+// Position, lag, slot and stream at a glance. A side that cannot be reached is said, and the other
+// is shown all the same.
+#include "connector/status.h"
+
 #include <fmt/format.h>
 
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <iomanip>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "connector/attach.h"
+#include "connector/interrupt.h"
+#include "connector/remedy.h"
 #include "connector/session.h"
-#include "connector/stop.h"
 #include "connector/verbs.h"
-#include "pg/catalog.h"
-#include "publisher/stream.h"
+#include "pg/conninfo.h"
+#include "publisher/tail.h"
 
 namespace connector {
+namespace {
 
-int status(const Config& config, const StatusCommand&) {
-  const auto sql = pg::connect_sql(config.source.dsn);
-  const auto slot = pg::slot_info(*sql, config.source.slot);
-  if (slot) {
-    fmt::print("slot    {} confirmed {}\n", config.source.slot,
-               to_string(slot->confirmed.value_or(pg::Lsn())));
-  } else {
-    fmt::print("slot    {} does not exist\n", config.source.slot);
+using std::chrono::milliseconds;
+using std::chrono::system_clock;
+
+// "2026-11-23T10:00:00.123456Z"; nothing for what Postgres prints of times beyond that form.
+std::optional<system_clock::time_point> parse_time(const std::string& text) {
+  std::tm parts{};
+  std::istringstream in(text);
+  in >> std::get_time(&parts, "%Y-%m-%dT%H:%M:%S");
+  if (in.fail()) return std::nullopt;
+  auto time = system_clock::from_time_t(timegm(&parts));
+  if (in.peek() == '.') {
+    double fraction = 0;
+    in >> fraction;
+    time +=
+        std::chrono::duration_cast<system_clock::duration>(std::chrono::duration<double>(fraction));
   }
-  publisher::Connection nats(nats_settings(config), [] {});
-  const auto info = publisher::stream_info(nats, config.stream.name);
-  if (info) {
-    fmt::print("stream  {} holds {} messages\n", config.stream.name, info->messages);
-  } else {
-    fmt::print("stream  {} does not exist\n", config.stream.name);
+  return time;
+}
+
+LastRecord last_record(const publisher::StoredMessage& message, const std::string& slot) {
+  LastRecord last{.sequence = message.sequence,
+                  .position = to_records({message}, slot).front().position,
+                  .commit_ts = "",
+                  .age_seconds = std::nullopt};
+  const auto record = nlohmann::json::parse(message.payload, nullptr, false);
+  if (record.is_object() && record.contains("commit_ts") && record["commit_ts"].is_string()) {
+    last.commit_ts = record["commit_ts"].get<std::string>();
+  }
+  if (const auto time = parse_time(last.commit_ts)) {
+    const std::chrono::duration<double> age = system_clock::now() - *time;
+    last.age_seconds = std::max(age.count(), 0.0);
+  }
+  return last;
+}
+
+// Keeps its connections from one look to the next, and makes a lost one anew.
+class Watcher {
+ public:
+  explicit Watcher(const Config& config) : config_(config) {}
+
+  StatusReport look() {
+    StatusReport report;
+    report.slot_name = config_.source.slot;
+    report.stream_name = config_.stream.name;
+    report.replay_window = config_.source.replay_window;
+    try {
+      look_at_postgres(report);
+    } catch (const std::exception& error) {
+      sql_.reset();
+      report.postgres_error = one_line(error.what());
+      report.postgres_code = remedy_for(error).code;
+      report.slot.reset();
+    }
+    try {
+      look_at_nats(report);
+    } catch (const std::exception& error) {
+      nats_.reset();
+      report.nats_error = one_line(error.what());
+      report.nats_code = remedy_for(error).code;
+    }
+    return report;
+  }
+
+ private:
+  void look_at_postgres(StatusReport& report) {
+    report.server = pg::describe(config_.source.dsn);
+    if (!sql_) sql_ = attach_postgres(config_);
+    const pg::ServerInfo server = pg::server_info(*sql_);
+    report.version = "PostgreSQL " + server.version_text;
+    report.slot = pg::slot_info(*sql_, config_.source.slot);
+    if (!server.in_recovery) report.wal_end = pg::flushed_wal_lsn(*sql_);
+  }
+
+  void look_at_nats(StatusReport& report) {
+    if (!nats_ || nats_->lost()) nats_ = attach_nats(config_);
+    report.nats_url = nats_->connected_url();
+    const publisher::KeyValueEntry entry = position_key(config_).get(*nats_);
+    try {
+      if (entry.value) report.saved = parse_saved_position(*entry.value);
+    } catch (const Stop& stop) {
+      report.saved_error = stop.what();
+    }
+    report.stream = publisher::stream_info(*nats_, config_.stream.name);
+    if (!report.stream || report.stream->messages == 0) return;
+    const auto message = publisher::get_message(*nats_, config_.stream.name, report.stream->last);
+    if (message) report.last = last_record(*message, config_.source.slot);
+  }
+
+  const Config& config_;
+  std::unique_ptr<pqxx::connection> sql_;
+  std::unique_ptr<publisher::Connection> nats_;
+};
+
+int watch(const Config& config, const StatusCommand& command) {
+  Wakeup wakeup;
+  const Interrupt interrupt(wakeup);
+  Watcher watcher(config);
+  // In place on a terminal; elsewhere a block a second, or a line.
+  const bool repaint = stdout_is_terminal() && !command.json;
+  const Palette palette = palette_for_stdout();
+  for (bool first = true; !wakeup.stop_requested() && std::ferror(stdout) == 0; first = false) {
+    const StatusReport report = watcher.look();
+    const std::string page =
+        command.json ? status_json(report, true) : status_text(report, palette);
+    const char* before = repaint ? (first ? "\x1b[2J\x1b[H" : "\x1b[H\x1b[J") : "";
+    const char* between = repaint || first || command.json ? "" : "\n";
+    std::fputs((std::string(before) + between + page).c_str(), stdout);
+    std::fflush(stdout);
+    wakeup.wait_for(milliseconds(1000));
   }
   return static_cast<int>(Exit::done);
+}
+
+}  // namespace
+
+int status(const Config& config, const StatusCommand& command) {
+  if (command.watch) return watch(config, command);
+  const StatusReport report = Watcher(config).look();
+  fmt::print("{}",
+             command.json ? status_json(report, false) : status_text(report, palette_for_stdout()));
+  return static_cast<int>(report.postgres_code != Exit::done ? report.postgres_code
+                                                             : report.nats_code);
 }
 
 }  // namespace connector

@@ -1,26 +1,176 @@
-// Follows the stream's records.
+// Follows the stream: every stored message once, in order, readable or as it is.
+//
+// What is not known at once is waited for: when nats-server goes away, or the stream does, tail
+// connects again and goes on behind the last message that it has shown. It ends when it is told
+// to (SIGINT, SIGTERM) or when nobody reads it any more, and then with 0.
 #include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
 
-#include <cstdio>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <system_error>
 
-#include "connector/session.h"
+#include "connector/attach.h"
+#include "connector/interrupt.h"
+#include "connector/record_line.h"
+#include "connector/remedy.h"
 #include "connector/stop.h"
+#include "connector/terminal.h"
 #include "connector/verbs.h"
+#include "publisher/consumer.h"
+#include "publisher/error.h"
 #include "publisher/stream.h"
-#include "publisher/tail.h"
 
 namespace connector {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Standard output, written whole lines at a time: what reads it sees no half of one.
+class Output {
+ public:
+  void add(std::string_view line) {
+    text_ += line;
+    text_ += '\n';
+    if (text_.size() >= batch) flush();
+  }
+
+  void flush() {
+    std::string_view rest = text_;
+    while (!rest.empty() && open_) {
+      const ssize_t written = write(STDOUT_FILENO, rest.data(), rest.size());
+      if (written >= 0) {
+        rest.remove_prefix(static_cast<std::size_t>(written));
+      } else if (errno == EPIPE) {
+        open_ = false;
+      } else if (errno != EINTR) {
+        throw std::system_error(errno, std::generic_category(), "writing to standard output");
+      }
+    }
+    text_.clear();
+  }
+
+  // False once nobody reads any more; looks also when there is nothing to write.
+  bool open() {
+    pollfd reader{.fd = STDOUT_FILENO, .events = 0, .revents = 0};
+    if (poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP)) != 0) open_ = false;
+    return open_;
+  }
+
+ private:
+  static constexpr std::size_t batch = 64 * 1024;
+  std::string text_;
+  bool open_ = true;
+};
+
+class Tail {
+ public:
+  Tail(const Config& config, const TailCommand& command, const Wakeup& wakeup)
+      : config_(config), command_(command), wakeup_(wakeup) {}
+
+  void run() {
+    milliseconds pause = shortest;
+    while (!over()) {
+      try {
+        follow(pause);
+      } catch (const publisher::Error& error) {
+        output_.flush();
+        if (!next_ || !passes(error)) throw;
+        if (!said_lost_) spdlog::warn("{}; trying again", one_line(error.what()));
+        said_lost_ = true;
+        wakeup_.wait_for(pause);
+        pause = std::min(pause * 2, longest);
+      }
+    }
+    output_.flush();
+  }
+
+ private:
+  static constexpr milliseconds shortest{100};
+  static constexpr milliseconds longest{5'000};
+  static constexpr milliseconds look_up{200};  // how often to see whether it is over
+  static constexpr int stream_not_found = 10059;
+
+  bool over() { return wakeup_.stop_requested() || !output_.open(); }
+
+  static bool passes(const publisher::Error& error) {
+    return remedy_for(error).retry || error.api_code() == stream_not_found;
+  }
+
+  void follow(milliseconds& pause) {
+    const auto nats = attach_nats(config_);
+    choose_start(*nats);
+    publisher::Consumer consumer(*nats, config_.stream.name, command_.subject, *next_);
+    if (said_lost_) spdlog::info("following again, from message {} on", next_->value);
+    said_lost_ = false;
+    while (!over()) {
+      auto delivery = consumer.next(look_up);
+      for (; delivery && !wakeup_.stop_requested(); delivery = consumer.next(milliseconds(0))) {
+        show(*delivery);
+        next_ = consumer.position();
+        pause = shortest;
+      }
+      output_.flush();
+    }
+  }
+
+  void choose_start(publisher::Connection& nats) {
+    const auto info = publisher::stream_info(nats, config_.stream.name);
+    if (!info && !next_) {
+      throw Stop(Exit::precondition, fmt::format("stream {} does not exist", config_.stream.name),
+                 "`walferry run` creates it; or correct stream.name");
+    }
+    if (!info) {
+      throw publisher::Error(publisher::Failure::unavailable,
+                             fmt::format("stream {} does not exist", config_.stream.name));
+    }
+    if (!next_) {
+      next_ = command_.last ? publisher::nth_last(nats, config_.stream.name, command_.subject,
+                                                  info->first, info->last, *command_.last)
+                            : publisher::StreamSequence(info->last.value + 1);
+    } else if (info->created != created_) {
+      spdlog::warn("stream {} was made anew: following it from its beginning", config_.stream.name);
+      next_ = info->first;
+    } else if (info->last.value + 1 < next_->value) {
+      spdlog::warn("stream {} has lost its messages from {} on: following what comes now",
+                   config_.stream.name, info->last.value + 1);
+      next_ = publisher::StreamSequence(info->last.value + 1);
+    }
+    created_ = info->created;
+  }
+
+  void show(const publisher::Delivery& delivery) {
+    if (!command_.json) {
+      output_.add(record_line(delivery.subject, delivery.payload, palette_));
+    } else if (!delivery.payload.empty() && delivery.payload.front() == '{' &&
+               delivery.payload.find('\n') == std::string::npos) {
+      output_.add(delivery.payload);
+    } else if (!said_left_out_) {
+      spdlog::warn("messages that are no records are left out: {} is the first", delivery.subject);
+      said_left_out_ = true;
+    }
+  }
+
+  const Config& config_;
+  const TailCommand& command_;
+  const Wakeup& wakeup_;
+  const Palette palette_ = palette_for_stdout();
+  Output output_;
+  std::optional<publisher::StreamSequence> next_;
+  std::string created_;  // the stream that next_ is a place in
+  bool said_lost_ = false;
+  bool said_left_out_ = false;
+};
+
+}  // namespace
 
 int tail(const Config& config, const TailCommand& command) {
-  publisher::Connection nats(nats_settings(config), [] {});
-  const auto info = publisher::stream_info(nats, config.stream.name);
-  std::uint64_t next = info ? info->last.value + 1 : 1;
-  if (command.last) next = next > *command.last ? next - *command.last : 1;
-  while (info && next <= info->last.value) {
-    const auto message = publisher::get_message(nats, config.stream.name,
-                                                publisher::StreamSequence(next++));
-    if (message) fmt::print("{}\n", message->payload);
-  }
+  Wakeup wakeup;
+  const Interrupt interrupt(wakeup);
+  Tail(config, command, wakeup).run();
   return static_cast<int>(Exit::done);
 }
 

@@ -1,65 +1,170 @@
-// Drops what `run` has made and keeps nothing of the position: the slot, the publications whose
+// Drops what `run` has made and what it knows of its place: the slot, the publications whose
 // COMMENT says that walferry made them, and the saved position. Never the stream: its records are
-// the user's. What is not there is no error, so that an interrupted teardown can be repeated.
+// the user's. What is not there is no error, so an interrupted teardown can be repeated.
 //
-// The slot goes first: it is what fills the server's disk when nobody reads it.
+// The slot goes first, since it is what fills a server's disk when nobody reads it, and it goes
+// also while NATS is away. Until the saved position has gone too, `run` stops with 4 instead of
+// beginning anew unnoticed.
 #include <fmt/format.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "connector/saved_position.h"
+#include "connector/attach.h"
+#include "connector/preconditions.h"
+#include "connector/remedy.h"
 #include "connector/session.h"
 #include "connector/stop.h"
+#include "connector/terminal.h"
 #include "connector/verbs.h"
-#include "pg/catalog.h"
-#include "pg/publication.h"
+#include "pg/conninfo.h"
 
 namespace connector {
 namespace {
 
-struct Found {
-  std::optional<pg::SlotInfo> slot;
-  std::vector<std::string> publications;
-  bool saved = false;
-  bool nothing() const { return !slot && publications.empty() && !saved; }
-};
+class Teardown {
+ public:
+  explicit Teardown(const Config& config)
+      : config_(config), slot_(config.source.slot), key_(position_key(config)) {}
 
-Found look(const Config& config, pqxx::connection& sql, publisher::Connection& nats) {
-  Found found;
-  found.slot = pg::slot_info(sql, config.source.slot);
-  for (const std::string& name :
-       {config.source.publication, pg::insert_publication(config.source.publication)}) {
-    const auto info = pg::publication_info(sql, name);
-    if (info && info->ours) found.publications.push_back(name);
+  int run(bool yes) {
+    look_at_postgres();
+    look_at_nats();
+    if (!slot_info_ && publications_.empty() && !saved_) {
+      fmt::print("nothing to drop{}\n", nats_ ? "" : " in PostgreSQL");
+      return conclude();
+    }
+    list();
+    if (!yes && !confirmed()) {
+      fmt::print("nothing was dropped\n");
+      return static_cast<int>(Exit::failed);
+    }
+    drop();
+    return conclude();
   }
-  found.saved = position_key(config).get(nats).value.has_value();
-  return found;
-}
+
+ private:
+  void look_at_postgres() {
+    sql_ = attach_postgres(config_);
+    const pg::ServerInfo server = pg::server_info(*sql_);
+    slot_info_ = pg::slot_info(*sql_, slot_);
+    if (slot_info_) {
+      const Findings strange = slot_findings(slot_, *slot_info_, server);
+      for (const Finding& finding : strange) {
+        fmt::print("{}: not walferry's, left alone\n", finding.detail);
+      }
+      if (!strange.empty()) slot_info_.reset();
+    }
+    if (slot_info_ && slot_info_->active) {
+      throw Stop(Exit::precondition,
+                 fmt::format("slot \"{}\" is in use by the session with pid {}", slot_,
+                             slot_info_->active_pid),
+                 fmt::format("stop the walferry that reads it; if it is none: SELECT "
+                             "pg_terminate_backend({});",
+                             slot_info_->active_pid));
+    }
+    for (const std::string& name :
+         {config_.source.publication, pg::insert_publication(config_.source.publication)}) {
+      const auto info = pg::publication_info(*sql_, name);
+      if (info && info->ours) publications_.push_back(name);
+    }
+  }
+
+  void look_at_nats() {
+    try {
+      nats_ = attach_nats(config_);
+      saved_ = key_.get(*nats_).value.has_value();
+      stream_ = publisher::stream_info(*nats_, config_.stream.name);
+    } catch (const std::exception& error) {
+      nats_.reset();
+      nats_code_ = remedy_for(error).code;
+      fmt::print("the saved position cannot be looked at: {}\n", one_line(error.what()));
+    }
+  }
+
+  void list() const {
+    fmt::print("to be dropped:\n");
+    const auto line = [](const char* what, const std::string& which) {
+      fmt::print("  {:<15} {}\n", what, which);
+    };
+    if (slot_info_) {
+      line("slot", fmt::format("{} ({}), holds {} of WAL", slot_, pg::describe(config_.source.dsn),
+                               human_bytes(slot_info_->retained_bytes)));
+    }
+    for (const std::string& name : publications_) line("publication", name);
+    if (saved_) {
+      line("saved position", fmt::format("{} ({})", key_.subject(), nats_->connected_url()));
+    }
+    if (stream_) {
+      fmt::print("stream {} stays, with its {} messages\n", config_.stream.name,
+                 human_number(stream_->messages));
+    }
+  }
+
+  static bool confirmed() {
+    if (!stdin_is_terminal()) {
+      throw Stop(Exit::usage, "standard input is no terminal, so nobody can be asked",
+                 "walferry teardown --yes");
+    }
+    fmt::print("drop? [y/N] ");
+    std::fflush(stdout);
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "y" || answer == "Y" || answer == "yes";
+  }
+
+  void drop() {
+    if (slot_info_) {
+      pg::drop_slot(*sql_, slot_);
+      fmt::print("dropped slot {}\n", slot_);
+    }
+    {
+      pqxx::nontransaction work(*sql_);
+      work.exec("SET lock_timeout = '2s'");
+    }
+    for (const std::string& name : pg::drop_publications(*sql_, config_.source.publication)) {
+      fmt::print("dropped publication {}\n", name);
+    }
+    if (saved_) {
+      key_.purge(*nats_);
+      fmt::print("dropped the saved position {}\n", key_.subject());
+    }
+    if (stream_ && stream_->messages > 0) {
+      fmt::print("run begins anew with another stream, or in this one with --accept-gap\n");
+    }
+  }
+
+  int conclude() const {
+    if (!nats_) {
+      fmt::print(
+          "the saved position, if there is one, is still there: run teardown again when NATS "
+          "answers\n");
+      return static_cast<int>(nats_code_);
+    }
+    return static_cast<int>(Exit::done);
+  }
+
+  const Config& config_;
+  const std::string slot_;
+  const publisher::KeyValue key_;
+  std::unique_ptr<pqxx::connection> sql_;
+  std::unique_ptr<publisher::Connection> nats_;  // empty: it does not answer
+  Exit nats_code_ = Exit::done;
+  std::optional<pg::SlotInfo> slot_info_;
+  std::vector<std::string> publications_;
+  bool saved_ = false;
+  std::optional<publisher::StreamInfo> stream_;
+};
 
 }  // namespace
 
 int teardown(const Config& config, const TeardownCommand& command) {
-  const auto sql = pg::connect_sql(config.source.dsn);
-  publisher::Connection nats(nats_settings(config), [] {});
-  const Found found = look(config, *sql, nats);
-  if (found.nothing()) {
-    fmt::print("nothing to drop\n");
-    return static_cast<int>(Exit::done);
-  }
-  if (!command.yes) {
-    fmt::print(stderr, "walferry teardown: say --yes\n");
-    return static_cast<int>(Exit::usage);
-  }
-  if (found.slot) pg::drop_slot(*sql, config.source.slot);
-  pg::drop_publications(*sql, config.source.publication);
-  if (found.saved) position_key(config).purge(nats);
-  fmt::print("dropped\n");
-  return static_cast<int>(Exit::done);
+  return Teardown(config).run(command.yes);
 }
 
 }  // namespace connector

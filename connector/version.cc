@@ -1,12 +1,12 @@
 // The version, and those of the libraries that this process runs with: of shared libraries what is
 // loaded, not what it was compiled against; of header-only ones there is no difference.
-#include <CLI/Version.hpp>
 #include <fmt/format.h>
 #include <libpq-fe.h>
 #include <nats/nats.h>
 #include <openssl/crypto.h>
 #include <spdlog/version.h>
 #include <toml++/toml.h>
+#include <CLI/Version.hpp>
 
 #include <nlohmann/json.hpp>
 #include <pqxx/version>

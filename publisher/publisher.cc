@@ -4,9 +4,7 @@
 
 #include <charconv>
 #include <cstring>
-#include <vector>
 
-#include "publisher/ack_inbox.h"
 #include "publisher/error.h"
 
 namespace publisher {
@@ -93,9 +91,9 @@ void Publisher::send(const char* subject, const std::string& reply, std::string_
 
 Publisher::Settled Publisher::settle(Clock::time_point now) {
   Settled settled;
-  std::vector<NumberedAck> acks;
-  inbox_->take(acks);
-  for (const NumberedAck& numbered : acks) {
+  arrived_.clear();
+  inbox_->take(arrived_);
+  for (const NumberedAck& numbered : arrived_) {
     const Ack& ack = numbered.ack;
     if (numbered.number == 0) {
       if (ack.error != 0 || ack.sequence.value == 0) {

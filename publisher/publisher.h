@@ -22,7 +22,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "publisher/ack_inbox.h"
 #include "publisher/connection.h"
 #include "publisher/key_value.h"
 #include "publisher/types.h"
@@ -34,8 +36,6 @@ struct Window {
   std::uint64_t bytes = 8ULL << 20;
   std::chrono::milliseconds stall{5000};  // the longest that the oldest message waits for its ack
 };
-
-class AckInbox;
 
 class Publisher {
  public:
@@ -87,6 +87,7 @@ class Publisher {
   Window window_;
   std::shared_ptr<AckInbox> inbox_;  // shared with nats.c until it has delivered its last ack
   NatsSubscription subscription_;
+  std::vector<NumberedAck> arrived_;  // emptied, never freed: settle() allocates nothing
   std::string reply_prefix_;
   std::uint64_t sent_ = 0;
   std::uint64_t stored_ = 0;

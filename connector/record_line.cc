@@ -1,0 +1,153 @@
+#include "connector/record_line.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+namespace connector {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t longest_value = 64;  // bytes
+constexpr std::size_t time_width = 23;     // 2026-11-23 10:00:00.123
+
+std::string cut(std::string text) {
+  if (text.size() <= longest_value) return text;
+  std::size_t end = longest_value - 4;
+  // Never in the middle of a character.
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return fmt::format("{}…({})", text.substr(0, end), human_bytes(text.size()));
+}
+
+// A string that cannot be taken for anything else stands without quotes.
+bool is_plain(const std::string& text) {
+  const auto is_word = [](unsigned char c) {
+    return c >= 0x80 || std::isalnum(c) != 0 ||
+           std::string_view("_-.:/@+%#").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  return !text.empty() && text != "null" && text != "true" && text != "false" &&
+         std::all_of(text.begin(), text.end(), is_word);
+}
+
+std::string value_text(const Json& value) {
+  if (value.is_string() && is_plain(value.get_ref<const std::string&>())) {
+    return cut(printable(value.get_ref<const std::string&>()));
+  }
+  return cut(printable(value.dump(-1, ' ', false, Json::error_handler_t::replace)));
+}
+
+class Line {
+ public:
+  Line(const Json& record, const Palette& palette) : record_(record), palette_(palette) {}
+
+  std::string text() {
+    const std::string op = record_.at("op").get<std::string>();
+    out_ = fmt::format("{}{:<{}}{}  {}{:<8}{}  {}", palette_.dim, time(), time_width,
+                       palette_.plain, colour(op), printable(op), palette_.plain,
+                       printable(record_.at("schema").get<std::string>() + "." +
+                                 record_.at("table").get<std::string>()));
+    add_key();
+    if (op == "delete") {
+      add_columns(part("before"));
+    } else if (op == "update" && is_full_row(part("before"))) {
+      add_changes();
+    } else {
+      add_columns(part("after"));
+    }
+    for (const Json& column : part("unchanged")) {
+      add(column.get<std::string>(), "(unchanged)");
+    }
+    out_ += fmt::format("  {}{}:{}{}{}", palette_.dim,
+                        printable(record_.at("commit_lsn").get<std::string>()),
+                        record_.at("seq").get<std::uint64_t>(),
+                        record_.value("tx_last", false) ? " commit" : "", palette_.plain);
+    return std::move(out_);
+  }
+
+ private:
+  const Json& part(const char* name) const {
+    static const Json nothing;
+    const auto found = record_.find(name);
+    return found == record_.end() ? nothing : *found;
+  }
+
+  std::string time() const {
+    std::string time = record_.value("commit_ts", std::string());
+    std::replace(time.begin(), time.end(), 'T', ' ');
+    return printable(time.substr(0, time_width));
+  }
+
+  const char* colour(const std::string& op) const {
+    if (op == "insert") return palette_.green;
+    if (op == "update") return palette_.yellow;
+    if (op == "delete") return palette_.red;
+    return op == "truncate" ? palette_.magenta : palette_.cyan;
+  }
+
+  // An old key alone has no more columns than the key.
+  bool is_full_row(const Json& before) const {
+    return before.is_object() && (!part("key").is_object() || before.size() > part("key").size());
+  }
+
+  void add(const std::string& name, const std::string& value) {
+    out_ += fmt::format("{}{}={}", first_ ? "  " : " ", printable(name), value);
+    first_ = false;
+  }
+
+  void add_key() {
+    const Json& key = part("key");
+    if (!key.is_object()) return;
+    out_ += palette_.bold;
+    const Json& before = part("before");
+    for (const auto& [name, value] : key.items()) {
+      const bool changed = record_.at("op") == "update" && before.is_object() &&
+                           before.contains(name) && before[name] != value;
+      add(name, changed ? value_text(before[name]) + "→" + value_text(value) : value_text(value));
+    }
+    out_ += palette_.plain;
+    first_ = true;
+  }
+
+  void add_columns(const Json& row) {
+    if (!row.is_object()) return;
+    for (const auto& [name, value] : row.items()) {
+      if (!part("key").is_object() || !part("key").contains(name)) add(name, value_text(value));
+    }
+  }
+
+  void add_changes() {
+    const Json& before = part("before");
+    for (const auto& [name, value] : part("after").items()) {
+      if (part("key").is_object() && part("key").contains(name)) continue;
+      if (!before.contains(name)) {
+        add(name, value_text(value));
+      } else if (before[name] != value) {
+        add(name, value_text(before[name]) + "→" + value_text(value));
+      }
+    }
+  }
+
+  const Json& record_;
+  const Palette& palette_;
+  std::string out_;
+  bool first_ = true;
+};
+
+}  // namespace
+
+std::string record_line(std::string_view subject, std::string_view payload,
+                        const Palette& palette) {
+  const Json record = Json::parse(payload, nullptr, false);
+  try {
+    if (record.is_object() && record.contains("op")) return Line(record, palette).text();
+  } catch (const Json::exception&) {
+    // Not what a record looks like: shown as what it is.
+  }
+  return fmt::format("{}{:<{}}  {:<8}{}  {}  {}", palette.dim, "", time_width, "message",
+                     palette.plain, printable(subject), human_bytes(payload.size()));
+}
+
+}  // namespace connector

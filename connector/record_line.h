@@ -1,0 +1,22 @@
+// A record as one line for people:
+//
+//   2026-11-23 10:00:00.123  update    public.orders  id=42  status=new→paid  0/16B3748:3 commit
+//
+// The time of the commit (UTC), what happened to which row, and the record's position; `commit`
+// stands behind a transaction's last record. Of an update only what changed is shown where the old
+// row is known, else the whole new row. Long values are cut; `tail --json` shows the records as
+// they are.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "connector/terminal.h"
+
+namespace connector {
+
+// Without a line break. What is no record is shown by its subject and size.
+std::string record_line(std::string_view subject, std::string_view payload, const Palette& palette);
+
+}  // namespace connector

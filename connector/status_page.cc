@@ -1,0 +1,248 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "connector/status.h"
+
+namespace connector {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A label in its own column, then what there is to say.
+class Page {
+ public:
+  explicit Page(const Palette& palette) : palette_(palette) {}
+
+  void heading(const std::string& name, const std::string& text, const char* colour) {
+    out_ += fmt::format("{}{:<11}{}{}{}{}\n", palette_.bold, name, palette_.plain, colour, text,
+                        palette_.plain);
+  }
+  void line(const std::string& label, const std::string& text) {
+    out_ += fmt::format("  {}{:<18}{}{}\n", palette_.dim, label, palette_.plain, text);
+  }
+  std::string take() { return std::move(out_); }
+  const Palette& palette() const { return palette_; }
+
+ private:
+  const Palette& palette_;
+  std::string out_;
+};
+
+std::string or_nothing(const std::optional<pg::Lsn>& lsn) {
+  return lsn && lsn->valid() ? to_string(*lsn) : "none yet";
+}
+
+// "2026-11-23T06:17:10.985945123Z": the fractions of a second say nothing here.
+std::string to_the_second(const std::string& time) {
+  const auto dot = time.find('.');
+  return dot == std::string::npos ? time : time.substr(0, dot) + "Z";
+}
+
+void add_slot(Page& page, const StatusReport& report) {
+  if (!report.slot) {
+    page.heading("slot", fmt::format("{} does not exist", report.slot_name), page.palette().yellow);
+    return;
+  }
+  const pg::SlotInfo& slot = *report.slot;
+  page.heading(
+      "slot", fmt::format("{}, wal_status {}", report.slot_name, slot.wal_status),
+      slot.wal_status == "lost" || slot.wal_status == "unreserved" ? page.palette().red : "");
+  std::string behind;
+  if (report.wal_end.valid() && slot.confirmed) {
+    behind = fmt::format(", {} behind the server", human_bytes(report.wal_end - *slot.confirmed));
+    if (report.replay_window.count() > 0) {
+      behind += fmt::format(" (replay_window keeps {})",
+                            human_age(static_cast<double>(report.replay_window.count()) / 1000));
+    }
+  }
+  page.line("confirmed", or_nothing(slot.confirmed) + behind);
+  page.line("restart", fmt::format("{}, holds {} of WAL", or_nothing(slot.restart),
+                                   human_bytes(slot.retained_bytes)));
+  page.line("lost after", slot.safe_wal_bytes ? human_bytes(*slot.safe_wal_bytes) + " more WAL"
+                                              : "never (max_slot_wal_keep_size is unlimited)");
+}
+
+void add_postgres(Page& page, const StatusReport& report) {
+  if (!report.postgres_error.empty()) {
+    page.heading("postgres", "cannot be asked: " + report.postgres_error, page.palette().red);
+    return;
+  }
+  page.heading("postgres", fmt::format("{}, {}", report.version, report.server), "");
+  page.line("WAL end",
+            report.wal_end.valid() ? to_string(report.wal_end) : "unknown: a standby in recovery");
+  add_slot(page, report);
+}
+
+void add_last(Page& page, const StatusReport& report) {
+  const LastRecord& last = *report.last;
+  std::string text =
+      last.position
+          ? fmt::format("{}:{}", to_string(last.position->commit_lsn), last.position->ordinal)
+          : fmt::format("message {} is not walferry's", last.sequence.value);
+  if (!last.commit_ts.empty()) text += ", committed " + to_the_second(last.commit_ts);
+  if (last.age_seconds) text += fmt::format(", {} ago", human_age(*last.age_seconds));
+  page.line("last record", text);
+}
+
+void add_saved(Page& page, const StatusReport& report) {
+  if (!report.saved_error.empty()) {
+    page.heading("saved", report.saved_error, page.palette().red);
+  } else if (!report.saved) {
+    page.heading("saved", "no position", page.palette().yellow);
+  } else if (report.saved->intent) {
+    page.heading("saved", "only that a slot is about to be made", page.palette().yellow);
+  } else {
+    const SavedPosition& saved = *report.saved;
+    page.heading("saved",
+                 fmt::format("message {}, confirmed {}", human_number(saved.last.value),
+                             to_string(saved.confirmed)),
+                 "");
+  }
+}
+
+void add_nats(Page& page, const StatusReport& report) {
+  if (!report.nats_error.empty()) {
+    page.heading("nats", "cannot be asked: " + report.nats_error, page.palette().red);
+    return;
+  }
+  page.heading("nats", report.nats_url, "");
+  if (!report.stream) {
+    page.heading("stream", fmt::format("{} does not exist", report.stream_name),
+                 page.palette().yellow);
+  } else {
+    const publisher::StreamInfo& stream = *report.stream;
+    page.heading("stream",
+                 fmt::format("{}, {} messages, {}", report.stream_name,
+                             human_number(stream.messages), human_bytes(stream.bytes)),
+                 "");
+    page.line("sequences", stream.messages == 0
+                               ? fmt::format("none; the last was {}", stream.last.value)
+                               : fmt::format("{} to {}", stream.first.value, stream.last.value));
+    page.line("created",
+              to_the_second(stream.created) +
+                  (stream.leader.empty() ? "" : ", leader " + stream.leader) +
+                  (stream.replicas > 1 ? fmt::format(", {} replicas", stream.replicas) : ""));
+    if (report.last) add_last(page, report);
+  }
+  add_saved(page, report);
+}
+
+Json text_or_null(const std::optional<pg::Lsn>& lsn) {
+  return lsn && lsn->valid() ? Json(to_string(*lsn)) : Json(nullptr);
+}
+
+template <class T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json slot_json(const StatusReport& report) {
+  Json json{{"name", report.slot_name}, {"exists", report.slot.has_value()}};
+  if (!report.slot) return json;
+  const pg::SlotInfo& slot = *report.slot;
+  json["active"] = slot.active;
+  json["active_pid"] = slot.active ? Json(slot.active_pid) : Json(nullptr);
+  json["confirmed_lsn"] = text_or_null(slot.confirmed);
+  json["restart_lsn"] = text_or_null(slot.restart);
+  json["wal_status"] = slot.wal_status;
+  json["retained_bytes"] = slot.retained_bytes;
+  json["safe_wal_bytes"] = or_null(slot.safe_wal_bytes);
+  return json;
+}
+
+Json stream_json(const StatusReport& report) {
+  Json json{{"name", report.stream_name}, {"exists", report.stream.has_value()}};
+  if (!report.stream) return json;
+  const publisher::StreamInfo& stream = *report.stream;
+  json["messages"] = stream.messages;
+  json["first_seq"] = stream.first.value;
+  json["last_seq"] = stream.last.value;
+  json["bytes"] = stream.bytes;
+  json["created"] = stream.created;
+  json["leader"] = stream.leader.empty() ? Json(nullptr) : Json(stream.leader);
+  json["replicas"] = stream.replicas;
+  return json;
+}
+
+Json last_json(const StatusReport& report) {
+  if (!report.last) return nullptr;
+  const LastRecord& last = *report.last;
+  Json json{{"seq", last.sequence.value}};
+  json["position"] = last.position ? Json(to_string(*last.position)) : Json(nullptr);
+  json["commit_lsn"] = last.position ? Json(to_string(last.position->commit_lsn)) : Json(nullptr);
+  json["commit_ts"] = last.commit_ts.empty() ? Json(nullptr) : Json(last.commit_ts);
+  json["age_seconds"] = or_null(last.age_seconds);
+  return json;
+}
+
+Json saved_json(const StatusReport& report) {
+  if (!report.saved || report.saved->intent) return nullptr;
+  return {{"last_seq", report.saved->last.value},
+          {"tail", to_string(report.saved->tail)},
+          {"confirmed_lsn", to_string(report.saved->confirmed)}};
+}
+
+}  // namespace
+
+pg::Lsn StatusReport::stored() const {
+  pg::Lsn lsn;
+  if (last && last->position) lsn = last->position->commit_lsn;
+  if (saved) lsn = std::max(lsn, saved->confirmed);
+  if (slot) lsn = std::max(lsn, slot->confirmed.value_or(pg::Lsn()));
+  return lsn;
+}
+
+std::optional<std::uint64_t> StatusReport::lag_bytes() const {
+  if (!wal_end.valid() || !stored().valid()) return std::nullopt;
+  return wal_end - stored();
+}
+
+std::string status_text(const StatusReport& report, const Palette& palette) {
+  Page page(palette);
+  if (report.running()) {
+    page.heading("walferry",
+                 fmt::format("running (its session has pid {})", report.slot->active_pid),
+                 palette.green);
+  } else if (report.postgres_error.empty()) {
+    page.heading("walferry", "not running", palette.yellow);
+  } else {
+    page.heading("walferry", "unknown", palette.yellow);
+  }
+  if (const auto lag = report.lag_bytes()) {
+    page.line("lag", human_bytes(*lag) + " of WAL at most");
+  }
+  add_postgres(page, report);
+  add_nats(page, report);
+  return page.take();
+}
+
+std::string status_json(const StatusReport& report, bool one_line) {
+  Json json;
+  json["running"] = report.postgres_error.empty() ? Json(report.running()) : Json(nullptr);
+  json["lag_bytes"] = or_null(report.lag_bytes());
+  json["lag_seconds"] = report.last ? or_null(report.last->age_seconds) : Json(nullptr);
+  json["postgres"] = {{"reachable", report.postgres_error.empty()}, {"server", report.server}};
+  if (report.postgres_error.empty()) {
+    json["postgres"]["version"] = report.version;
+    json["postgres"]["wal_lsn"] = text_or_null(report.wal_end);
+    json["slot"] = slot_json(report);
+  } else {
+    json["postgres"]["error"] = report.postgres_error;
+    json["slot"] = nullptr;
+  }
+  json["nats"] = {{"reachable", report.nats_error.empty()}};
+  if (report.nats_error.empty()) {
+    json["nats"]["url"] = report.nats_url;
+    json["stream"] = stream_json(report);
+    json["last_record"] = last_json(report);
+    json["saved"] = saved_json(report);
+  } else {
+    json["nats"]["error"] = report.nats_error;
+    for (const char* unknown : {"stream", "last_record", "saved"}) json[unknown] = nullptr;
+  }
+  return json.dump(one_line ? -1 : 2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace connector
