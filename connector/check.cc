@@ -54,9 +54,11 @@ Observed observed(const Config& config, PostgresView& postgres, const NatsView& 
                              config.publish.max_in_flight, config.publish.max_in_flight_bytes),
         config.source.slot);
   }
-  seen.system_id = postgres.identity->system_id;
-  seen.timeline = postgres.identity->timeline;
-  seen.wal_end = postgres.identity->wal_flushed;
+  // The server's WAL end, asked for again: a daemon may have stored more meanwhile.
+  const pg::SystemIdentity identity = postgres.replication->identify();
+  seen.system_id = identity.system_id;
+  seen.timeline = identity.timeline;
+  seen.wal_end = identity.wal_flushed;
   if (seen.saved && !seen.saved->intent && seen.saved->timeline != seen.timeline) {
     seen.fork = postgres.replication->fork_of(seen.saved->timeline, seen.timeline);
   }

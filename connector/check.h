@@ -1,9 +1,9 @@
 // What `walferry check` is made of: one look at each side, one dry run of the decision where to go
 // on, and the page that shows it all. Nothing is created, altered or written on either side.
 //
-// The order of looking matters while a daemon runs: slot, then saved position, then stream. Each
-// only grows, and each is written after the one that is read before it; in any other order a sound
-// daemon would look as if JetStream had lost something.
+// The order of looking matters while a daemon runs: slot, saved position, stream, the server's WAL
+// end. Each only grows, and each is never behind the one that is read before it; in any other order
+// a sound daemon would look as if something had been lost.
 #pragma once
 
 #include <memory>

@@ -218,10 +218,11 @@ std::string message_id(const std::string& slot, pg::Position position) {
 std::string iso_time(pg::Timestamp time) {
   using namespace std::chrono;
   const sys_days epoch = year(2000) / January / 1;
-  const auto at = epoch + microseconds(time.micros);
-  const auto day = floor<days>(at);
-  const year_month_day date(day);
-  const hh_mm_ss clock(at - day);
+  // Days first: the sum of the epoch and any 64-bit count of microseconds would overflow.
+  const microseconds since_epoch(time.micros);
+  const auto whole_days = floor<days>(since_epoch);
+  const year_month_day date(epoch + whole_days);
+  const hh_mm_ss clock(since_epoch - whole_days);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count(),

@@ -45,7 +45,8 @@ Ack parse_ack(std::string_view body) {
     const auto found = object.find(key);
     return found != object.end() && found->is_number_integer() ? found->get<int>() : 0;
   };
-  if (const auto error = json.find("error"); error != json.end() && error->is_object()) {
+  if (const auto error = json.find("error"); error != json.end()) {
+    if (!error->is_object()) return not_an_ack();
     ack.error = number(*error, "err_code");
     if (ack.error == 0) ack.error = number(*error, "code");
     if (ack.error == 0) ack.error = -1;

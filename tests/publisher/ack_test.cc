@@ -1,0 +1,158 @@
+#include "publisher/ack.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "publisher/ack_inbox.h"
+
+namespace publisher {
+namespace {
+
+TEST(ParseAck, OfAStoredMessage) {
+  for (const char* body :
+       {R"({"stream":"CDC", "seq":42})", R"({"stream":"CDC","seq":42})",
+        R"({"stream":"CDC", "domain":"hub", "seq":42})", R"({ "seq": 42, "stream": "CDC" })"}) {
+    const Ack ack = parse_ack(body);
+    EXPECT_EQ(ack.sequence, StreamSequence(42)) << body;
+    EXPECT_FALSE(ack.duplicate) << body;
+    EXPECT_EQ(ack.error, 0) << body;
+  }
+  EXPECT_EQ(parse_ack(R"({"stream":"CDC", "seq":18446744073709551615})").sequence,
+            StreamSequence(18446744073709551615U));
+}
+
+TEST(ParseAck, OfADuplicate) {
+  const Ack ack = parse_ack(R"({"stream":"CDC", "seq":42,"duplicate": true})");
+  EXPECT_EQ(ack.sequence, StreamSequence(42));
+  EXPECT_TRUE(ack.duplicate);
+  EXPECT_EQ(ack.error, 0);
+  EXPECT_FALSE(parse_ack(R"({"stream":"CDC", "seq":42,"duplicate":false})").duplicate);
+}
+
+TEST(ParseAck, SequenceZeroIsNotStored) {
+  EXPECT_EQ(parse_ack(R"({"stream":"CDC", "seq":0,"duplicate":true})").sequence, StreamSequence());
+  EXPECT_EQ(parse_ack(R"({"stream":"CDC", "seq":0})").sequence, StreamSequence());
+}
+
+TEST(ParseAck, OfARefusal) {
+  const Ack ack =
+      parse_ack(R"({"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 7"},)"
+                R"("stream":"CDC","seq":0})");
+  EXPECT_EQ(ack.error, 10071);
+  EXPECT_EQ(ack.description, "wrong last sequence: 7");
+  EXPECT_EQ(ack.sequence, StreamSequence());
+  EXPECT_EQ(parse_ack(R"({"error":{"code":503}})").error, 503);
+  EXPECT_NE(parse_ack(R"({"error":{}})").error, 0);
+}
+
+TEST(ParseAck, ARefusalWithASequenceIsStillARefusal) {
+  const Ack ack = parse_ack(R"({"stream":"CDC", "seq":42,"error":{"err_code":10077}})");
+  EXPECT_EQ(ack.error, 10077);
+  EXPECT_EQ(ack.sequence, StreamSequence());
+}
+
+TEST(ParseAck, NothingUnknownCountsAsStored) {
+  const std::vector<std::string> bodies = {"",
+                                           "+OK",
+                                           "null",
+                                           "42",
+                                           "[]",
+                                           "{}",
+                                           R"({"stream":"CDC"})",
+                                           R"({"stream":"CDC", "seq":-1})",
+                                           R"({"stream":"CDC", "seq":"42"})",
+                                           R"({"stream":"CDC", "seq":4.2})",
+                                           R"({"stream":"CDC", "seq":18446744073709551616})",
+                                           R"({"stream":"CDC", "seq":42)",
+                                           R"({"stream":"CDC", "seq":42}x)",
+                                           R"({"stream":"CDC", "seq":})",
+                                           R"({"stream":"CDC", "seq")",
+                                           R"({"stream":")",
+                                           R"({"stream":"CDC", "seq":42)" + std::string("\0}", 2),
+                                           "\xFF\xFE"};
+  for (const std::string& body : bodies) {
+    const Ack ack = parse_ack(body);
+    EXPECT_NE(ack.error, 0) << body;
+    EXPECT_EQ(ack.sequence, StreamSequence()) << body;
+  }
+}
+
+// It runs on a thread of nats.c, where an exception would end the process.
+TEST(ParseAck, ThrowsForNoTypeOfAnyField) {
+  for (const char* value : {"null", "true", "1", "-1", "1e400", "\"x\"", "[]", "{}"}) {
+    const std::string v = value;
+    EXPECT_NO_THROW(parse_ack(R"({"error":)" + v + "}"));
+    EXPECT_NO_THROW(parse_ack(R"({"error":{"code":)" + v + "}}"));
+    EXPECT_NO_THROW(parse_ack(R"({"error":{"err_code":)" + v + R"(,"description":)" + v + "}}"));
+    EXPECT_NO_THROW(parse_ack(R"({"seq":)" + v + "}"));
+    EXPECT_NO_THROW(parse_ack(R"({"seq":1,"duplicate":)" + v + "}"));
+  }
+}
+
+NumberedAck numbered(std::uint64_t number) {
+  return {number, {StreamSequence(number + 100), false, 0, ""}};
+}
+
+TEST(AckInbox, GivesWhatArrivedInOrderAndOnce) {
+  AckInbox inbox([] {});
+  for (const std::uint64_t n : {1, 2, 3}) inbox.put(numbered(n));
+  std::vector<NumberedAck> taken;
+  inbox.take(taken);
+  ASSERT_EQ(taken.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(taken[i].number, i + 1);
+  EXPECT_EQ(taken[2].ack.sequence, StreamSequence(103));
+  taken.clear();
+  inbox.take(taken);
+  EXPECT_TRUE(taken.empty());
+}
+
+TEST(AckInbox, WakesOnlyWhenItWasEmpty) {
+  int woken = 0;
+  AckInbox inbox([&] { ++woken; });
+  inbox.put(numbered(1));
+  inbox.put(numbered(2));
+  EXPECT_EQ(woken, 1);
+  std::vector<NumberedAck> taken;
+  inbox.take(taken);
+  inbox.put(numbered(3));
+  EXPECT_EQ(woken, 2);
+}
+
+TEST(AckInbox, ClosedWakesNobodyAndHoldsNothing) {
+  int woken = 0;
+  AckInbox inbox([&] { ++woken; });
+  inbox.put(numbered(1));
+  inbox.close();
+  inbox.put(numbered(2));
+  EXPECT_EQ(woken, 1);
+  std::vector<NumberedAck> taken;
+  inbox.take(taken);
+  EXPECT_TRUE(taken.empty());
+}
+
+TEST(AckInbox, LosesNothingBetweenThreads) {
+  constexpr std::uint64_t count = 50'000;
+  AckInbox inbox([] {});
+  std::thread producer([&] {
+    for (std::uint64_t n = 1; n <= count; ++n) inbox.put(numbered(n));
+  });
+  std::uint64_t expected = 1;
+  std::vector<NumberedAck> taken;
+  while (expected <= count) {
+    inbox.take(taken);
+    for (const NumberedAck& ack : taken) {
+      if (ack.number != expected++) break;
+    }
+    if (!taken.empty() && taken.back().number != expected - 1) break;
+    taken.clear();
+    std::this_thread::yield();
+  }
+  producer.join();
+  EXPECT_EQ(expected, count + 1);
+}
+
+}  // namespace
+}  // namespace publisher

@@ -1,0 +1,175 @@
+// Getting in: NATS by user and password, token, nkey and TLS with and without a client's
+// certificate; Postgres by password and TLS through the dsn, and a dsn that names several hosts.
+#include "tests/scenarios/rig.h"
+#include "tests/servers/certificates.h"
+
+namespace scenarios {
+namespace {
+
+class Login : public Scenario {
+ protected:
+  explicit Login(PostgresOptions postgres = {}, NatsOptions nats = {})
+      : Scenario(std::move(postgres), std::move(nats)) {}
+  void SetUp() override { create_table("t", "id int PRIMARY KEY, v text"); }
+  std::string file(const std::string& name, const std::string& text) {
+    write_file(dir_.file(name), text);
+    return dir_.file(name);
+  }
+  void expect_it_works() {
+    start();
+    exec("INSERT INTO t VALUES (1, 'x'), (2, 'y')");
+    expect_exact();
+  }
+
+  TempDir dir_;
+};
+
+struct UserLogin : Login {
+  UserLogin() : Login({}, {.login = {.user = "ferry", .password = "pa ss"}}) {}
+};
+
+TEST_F(UserLogin, UserAndPasswordOfTheConfigurationWork) {
+  settings()
+      .set_string("nats", "user", "ferry")
+      .set_string("nats", "password", "${FERRY_PASSWORD}");
+  start({}, {"FERRY_PASSWORD=pa ss"});
+  exec("INSERT INTO t VALUES (1, 'x')");
+  expect_exact();
+}
+
+TEST_F(UserLogin, AWrongPasswordIsNeverTakenForSuccess) {
+  settings().set_string("nats", "user", "ferry").set_string("nats", "password", "wrong");
+  walferry_.start();
+  becomes_true([&] { return !walferry_.running(); }, seconds(3));
+  EXPECT_TRUE(says(walferry_.log(), "nats")) << walferry_.log();
+  EXPECT_TRUE(says(walferry_.log(), "auth")) << walferry_.log();
+  EXPECT_FALSE(postgres_.slot_exists("walferry"));
+}
+
+struct TokenLogin : Login {
+  TokenLogin() : Login({}, {.login = {.token = "t0ken"}}) {}
+};
+
+TEST_F(TokenLogin, ATokenWorks) {
+  settings().set_string("nats", "token", "t0ken");
+  expect_it_works();
+}
+
+struct NkeyLogin : Login {
+  NkeyLogin()
+      : Login({}, {.reader = {.user = "reader", .password = "r"},
+                   .more = std::string("authorization { users = [ { nkey: ") +
+                           certificates::nkey_public + " }, { user: reader, password: r } ] }"}) {}
+};
+
+TEST_F(NkeyLogin, AnNkeySeedFileWorks) {
+  settings().set_string("nats", "nkey_seed_file", file("seed", certificates::nkey_seed));
+  expect_it_works();
+}
+
+// The tests' own reader speaks no TLS: it reads when the server has been started again without.
+class TlsLogin : public Login {
+ protected:
+  explicit TlsLogin(const std::string& more = "") : Login({}, {.start = false}) {
+    nats_.set_more("tls {\n cert_file: \"" + file("server.pem", certificates::server) +
+                   "\"\n key_file: \"" + file("server.key", certificates::server_key) +
+                   "\"\n ca_file: \"" + file("ca.pem", certificates::authority) + "\"\n " + more +
+                   "\n}");
+    nats_.launch();
+    wait_until([this] { return says(nats_.log(), "Server is ready"); }, seconds(20),
+               "start of nats-server");
+    settings().set_string("nats", "url", "tls://127.0.0.1:" + std::to_string(nats_.port()));
+  }
+  void expect_it_works_over_tls() {
+    const Finished first = walferry_.run_to_exit({"--until", "current"});
+    EXPECT_EQ(first.exit.code, 0) << first.err;
+    watch();
+    exec("INSERT INTO t VALUES (1, 'x'), (2, 'y')");
+    const Finished second = walferry_.run_to_exit({"--until", "current"});
+    EXPECT_EQ(second.exit.code, 0) << second.err;
+    nats_.stop();
+    nats_.set_more("");
+    nats_.start();
+    EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
+  }
+  void expect_it_is_not_let_in() {
+    walferry_.start();
+    EXPECT_FALSE(becomes_true([&] { return postgres_.slot_exists("walferry"); }, seconds(3)));
+    EXPECT_TRUE(says(walferry_.log(), "nats")) << walferry_.log();
+  }
+};
+
+TEST_F(TlsLogin, AServerOfATrustedAuthorityIsAccepted) {
+  settings().set_string("nats", "tls_ca", dir_.file("ca.pem"));
+  expect_it_works_over_tls();
+}
+
+TEST_F(TlsLogin, AServerOfAnUnknownAuthorityIsNot) { expect_it_is_not_let_in(); }
+
+struct MutualTlsLogin : TlsLogin {
+  MutualTlsLogin() : TlsLogin("verify: true") {
+    settings().set_string("nats", "tls_ca", dir_.file("ca.pem"));
+  }
+};
+
+TEST_F(MutualTlsLogin, AClientsCertificateIsShown) {
+  settings()
+      .set_string("nats", "tls_cert", file("client.pem", certificates::client))
+      .set_string("nats", "tls_key", file("client.key", certificates::client_key));
+  expect_it_works_over_tls();
+}
+
+TEST_F(MutualTlsLogin, WithoutAClientsCertificateNobodyGetsIn) { expect_it_is_not_let_in(); }
+
+// ---- Postgres
+
+struct PasswordLogin : Login {
+  PasswordLogin()
+      : Login({.tcp = true,
+               .hba = "local all all trust\nlocal replication all trust\n"
+                      "host all all 127.0.0.1/32 scram-sha-256\n"
+                      "host replication all 127.0.0.1/32 scram-sha-256\n"}) {}
+};
+
+TEST_F(PasswordLogin, APasswordFromTheEnvironmentWorks) {
+  exec("CREATE ROLE ferry LOGIN SUPERUSER PASSWORD 'it''s secret'");
+  settings().set_string("source", "dsn",
+                        postgres_.tcp_conninfo("ferry") + " password='${FERRY_PG_PASSWORD}'");
+  start({}, {"FERRY_PG_PASSWORD=it\\'s secret"});
+  exec("INSERT INTO t VALUES (1, 'x')");
+  expect_exact();
+}
+
+TEST_F(PasswordLogin, AUriWithSeveralHostsFindsTheOneThatIsThere) {
+  exec("CREATE ROLE ferry LOGIN SUPERUSER PASSWORD 'secret'");
+  const PortLease nobody;
+  settings().set_string("source", "dsn",
+                        "postgresql://ferry:secret@127.0.0.1:" + nobody.text() +
+                            ",127.0.0.1:" + std::to_string(postgres_.port()) + "/postgres");
+  expect_it_works();
+}
+
+class PostgresTlsLogin : public Login {
+ protected:
+  PostgresTlsLogin()
+      : Login({.tcp = true,
+               .hba = "local all all trust\nlocal replication all trust\n"
+                      "hostssl all all 127.0.0.1/32 trust\n"
+                      "hostssl replication all 127.0.0.1/32 trust\n"}) {
+    postgres_.stop();
+    postgres_.set("ssl=on");
+    postgres_.set("ssl_cert_file=" + postgres_.private_file("server.pem", certificates::server));
+    postgres_.set("ssl_key_file=" + postgres_.private_file("server.key", certificates::server_key));
+    postgres_.start();
+  }
+};
+
+TEST_F(PostgresTlsLogin, TlsAsTheDsnAsksForItWorks) {
+  settings().set_string("source", "dsn",
+                        postgres_.tcp_conninfo() + " sslmode=verify-full sslrootcert=" +
+                            file("ca.pem", certificates::authority));
+  expect_it_works();
+}
+
+}  // namespace
+}  // namespace scenarios

@@ -1,0 +1,243 @@
+// The stream went back: JetStream lost what it had acknowledged, was put back to an older copy, was
+// deleted, created again or purged. Within the replay window walferry mends it from WAL; beyond, it
+// stops and names the gap. It never passes over one.
+#include <set>
+
+#include "tests/scenarios/rig.h"
+
+namespace scenarios {
+namespace {
+
+class StreamBack : public Scenario {
+ protected:
+  void SetUp() override { create_table("t", "id int PRIMARY KEY, v text"); }
+  void insert(int first, int count) {
+    for (int i = first; i < first + count; ++i) {
+      exec("INSERT INTO t VALUES (" + std::to_string(i) + ", 'row')");
+    }
+  }
+  void window(const std::string& duration) {
+    settings().set_string("source", "replay_window", duration);
+  }
+  // 40 rows are stored, a copy of the store is made, 40 more are stored and, with a window of 0,
+  // confirmed.
+  void store_copy_and_more(bool confirmed) {
+    start();
+    insert(1, 40);
+    wait_stored(40);
+    nats_.stop();
+    nats_.save_store("older");
+    nats_.start();
+    insert(41, 40);
+    wait_stored(80);
+    if (confirmed) {
+      expect_slot_reaches_end();
+    } else {
+      const std::uint64_t end = oracle_->read().back().end_lsn;
+      EXPECT_TRUE(stays_true([&] { return postgres_.confirmed_flush("walferry") < end; },
+                             Milliseconds(1500)))
+          << "within the replay window nothing is confirmed";
+    }
+  }
+  void put_back_the_copy() {
+    nats_.kill_hard();
+    nats_.restore_store("older");
+    nats_.start();
+  }
+  static void expect_names_a_gap(const std::string& log) {
+    const auto named = lsns_in(log);
+    EXPECT_GE(std::set<std::uint64_t>(named.begin(), named.end()).size(), 2U)
+        << "the log names both ends of the gap: " << log;
+    EXPECT_TRUE(says(log, "accept-gap")) << "the log says which way out there is: " << log;
+  }
+};
+
+TEST_F(StreamBack, AnOlderCopyOfTheStoreIsCompletedWhileWalferryRuns) {
+  store_copy_and_more(false);
+  put_back_the_copy();
+  insert(81, 10);
+  wait_stored(90);
+  EXPECT_TRUE(says(walferry_.log(), "lost")) << walferry_.log();
+  expect_exact();
+}
+
+TEST_F(StreamBack, AnOlderCopyOfTheStoreIsCompletedAtTheNextStart) {
+  store_copy_and_more(false);
+  walferry_.stop();
+  put_back_the_copy();
+  start();
+  insert(81, 10);
+  expect_exact();
+}
+
+TEST_F(StreamBack, AnOlderCopyOfTheStoreIsCompletedAfterAKill) {
+  store_copy_and_more(false);
+  walferry_.kill_hard();
+  put_back_the_copy();
+  start();
+  insert(81, 10);
+  expect_exact();
+}
+
+TEST_F(StreamBack, WithoutAReplayWindowAnOlderCopyIsAGapAndStops) {
+  window("0");
+  store_copy_and_more(true);
+  put_back_the_copy();
+  expect_names_a_gap(expect_exit(4));
+  EXPECT_EQ(js().last_sequence("CDC"), 40U);
+  // Again, and again nothing is passed over.
+  const Finished again = walferry_.run_to_exit();
+  EXPECT_EQ(again.exit.code, 4);
+  EXPECT_EQ(js().last_sequence("CDC"), 40U);
+}
+
+TEST_F(StreamBack, AcceptGapGoesOnBehindTheGapAndSaysWhatWasLost) {
+  window("0");
+  store_copy_and_more(true);
+  put_back_the_copy();
+  expect_exit(4);
+  start({"--accept-gap"});
+  EXPECT_FALSE(lsns_in(walferry_.log()).empty()) << walferry_.log();
+  insert(81, 10);
+  wait_stored(50);
+  walferry_.stop();
+  const auto all = records();
+  ASSERT_EQ(all.size(), 50U);
+  EXPECT_EQ(all[39].after["id"], 40);
+  EXPECT_EQ(all[40].after["id"], 81);
+  // The gap was accepted once; the next start needs no flag.
+  start();
+  insert(91, 1);
+  wait_stored(51);
+}
+
+TEST_F(StreamBack, AStreamDeletedWhileWalferryRunsIsMadeAgainAndComplete) {
+  start();
+  insert(1, 50);
+  wait_stored(50);
+  js().delete_stream("CDC");
+  insert(51, 10);
+  wait_stored(60);
+  EXPECT_TRUE(says(walferry_.log(), "lost") || says(walferry_.log(), "created")) << walferry_.log();
+  expect_exact();
+}
+
+TEST_F(StreamBack, AStreamDeletedAndCreatedAgainWhileWalferryIsDownIsComplete) {
+  start();
+  insert(1, 50);
+  wait_stored(50);
+  const auto config = (*js().stream("CDC"))["config"];
+  walferry_.stop();
+  js().delete_stream("CDC");
+  js().create_stream(config);
+  start();
+  insert(51, 10);
+  expect_exact();
+}
+
+TEST_F(StreamBack, ADeletedStreamBeyondTheReplayWindowStops) {
+  window("0");
+  start();
+  insert(1, 50);
+  wait_stored(50);
+  expect_slot_reaches_end();
+  walferry_.stop();
+  js().delete_stream("CDC");
+  const Finished finished = walferry_.run_to_exit();
+  EXPECT_EQ(finished.exit.code, 4);
+  EXPECT_TRUE(says(finished.err, "accept-gap")) << finished.err;
+  EXPECT_EQ(js().last_sequence("CDC"), 0U);
+}
+
+TEST_F(StreamBack, APurgedLastMessageIsNeitherRepeatedNorDoesItStop) {
+  start();
+  insert(1, 50);
+  wait_stored(50);
+  walferry_.stop();
+  auto all = js().read("CDC");
+  js().delete_message("CDC", 50);
+  start();
+  insert(51, 10);
+  wait_stored(60);
+  walferry_.stop();
+  const auto later = js().read("CDC", 51);
+  all.insert(all.end(), later.begin(), later.end());
+  EXPECT_TRUE(each_change_once(all, *oracle_));
+}
+
+TEST_F(StreamBack, APurgedStreamGoesOnWhereItWas) {
+  start();
+  insert(1, 50);
+  wait_stored(50);
+  auto all = js().read("CDC");
+  js().purge("CDC");  // while it runs
+  insert(51, 10);
+  wait_stored(60);
+  auto later = js().read("CDC", 51);
+  all.insert(all.end(), later.begin(), later.end());
+  walferry_.stop();
+  js().purge("CDC");  // while it does not
+  start();
+  insert(61, 10);
+  wait_stored(70);
+  walferry_.stop();
+  later = js().read("CDC", 61);
+  all.insert(all.end(), later.begin(), later.end());
+  EXPECT_TRUE(each_change_once(all, *oracle_));
+}
+
+TEST_F(StreamBack, AStreamPurgedBehindAKilledWalferryGoesOnWhereItWas) {
+  start();
+  insert(1, 50);
+  wait_stored(50);
+  exec("INSERT INTO t SELECT i, 'in one transaction' FROM generate_series(51, 300) i");
+  wait_stored(300);
+  walferry_.kill_hard();  // the saved position is up to a second behind
+  auto all = js().read("CDC");
+  js().purge("CDC");
+  start();
+  insert(301, 10);
+  wait_stored(310);
+  walferry_.stop();
+  const auto later = js().read("CDC", 301);
+  all.insert(all.end(), later.begin(), later.end());
+  EXPECT_TRUE(each_change_once(all, *oracle_));
+}
+
+TEST_F(StreamBack, ExpiredMessagesDoNotMatter) {
+  settings().set_string("stream", "max_age", "1s").set_string("stream", "duplicate_window", "1s");
+  start();
+  insert(1, 30);
+  wait_stored(30);
+  auto all = js().read("CDC");
+  wait_until([&] { return js().message_count("CDC") == 0; }, seconds(30), "all have expired");
+  walferry_.kill_hard();
+  start();
+  insert(31, 10);
+  wait_stored(40);
+  const auto later = js().read("CDC", 31);
+  all.insert(all.end(), later.begin(), later.end());
+  walferry_.stop();
+  EXPECT_TRUE(each_change_once(all, *oracle_));
+}
+
+TEST_F(StreamBack, AMessageMissingInTheMiddleOfTheWindowIsAnErrorAndNotSteppedOver) {
+  start();
+  insert(1, 50);
+  wait_stored(50);
+  walferry_.kill_hard();
+  js().delete_message("CDC", 30);
+  insert(51, 5);
+  walferry_.start();
+  // A hole may stop walferry or be told apart from a purge; it is never filled in behind the tail.
+  becomes_true([&] { return !walferry_.running() || js().last_sequence("CDC") >= 55; },
+               seconds(20));
+  const auto all = js().read("CDC");
+  for (std::size_t i = 49; i < all.size(); ++i) {
+    const Record record = parse_record(all[i]);
+    EXPECT_EQ(record.after["id"], static_cast<int>(record.sequence));
+  }
+}
+
+}  // namespace
+}  // namespace scenarios

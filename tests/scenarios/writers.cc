@@ -1,0 +1,211 @@
+// One writer. Two walferrys share a slot as worker and hot standby; a stopped worker that wakes up
+// behind its successor's back changes nothing; a foreign publisher in the stream is noticed, named,
+// and nothing beyond the hole that it made is confirmed.
+#include <set>
+
+#include "tests/scenarios/rig.h"
+
+namespace scenarios {
+namespace {
+
+class Writers : public Scenario {
+ protected:
+  explicit Writers(PostgresOptions postgres = {})
+      : Scenario(std::move(postgres)), standby_(walferry_binary(), walferry_.settings()) {}
+  void SetUp() override {
+    create_load_tables();
+    settings().set("source", "replay_window", "\"0\"");
+    standby_.settings() = settings();
+  }
+  void TearDown() override {
+    Scenario::TearDown();
+    if (HasFailure()) {
+      std::cout << "the standby's log:\n" << standby_.all_logs() << std::endl;
+    }
+  }
+  std::string reader_of_the_slot() {
+    return postgres_.value(
+        "SELECT active_pid FROM pg_replication_slots WHERE slot_name = "
+        "'walferry' AND active");
+  }
+  void wait_for_another_reader(const std::string& than, Milliseconds deadline) {
+    wait_until(
+        [&] {
+          const std::string now = reader_of_the_slot();
+          return !now.empty() && now != than;
+        },
+        deadline, "another walferry reads the slot");
+  }
+
+  Walferry standby_;
+};
+
+TEST_F(Writers, TheSecondWaitsAndTakesOverWhenTheFirstIsKilled) {
+  start();
+  const std::string first = reader_of_the_slot();
+  standby_.start();
+  Load load(postgres_.conninfo());
+  load.wait_for_more(100);
+  EXPECT_TRUE(
+      stays_true([&] { return standby_.running() && reader_of_the_slot() == first; }, seconds(2)));
+  walferry_.kill_hard();
+  const auto begin = Clock::now();
+  wait_for_another_reader(first, seconds(30));
+  // 3 s are promised; four tests at once on two cores take longer.
+  EXPECT_LT(Clock::now() - begin, scaled<Milliseconds>(seconds(6), seconds(3)));
+  load.wait_for_more(100);
+  load.stop();
+  wait_complete();
+  expect_slot_reaches_end();
+  standby_.stop();
+  EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
+}
+
+TEST_F(Writers, RolesPassBackAndForthUnderLoad) {
+  start();
+  standby_.start();
+  Load load(postgres_.conninfo());
+  for (int i = 0; i < scaled(4, 20); ++i) {
+    load.wait_for_more(40);
+    Walferry& one = i % 2 == 0 ? walferry_ : standby_;
+    one.kill_hard();
+    one.start();
+  }
+  load.wait_for_more(40);
+  load.stop();
+  wait_complete(seconds(90));
+  walferry_.stop();
+  standby_.stop();
+  EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
+}
+
+TEST_F(Writers, TwoStartedAtOnceOnAFreshDatabaseBecomeWorkerAndStandby) {
+  watch();
+  walferry_.start();
+  standby_.start();
+  wait_streaming();
+  Load load(postgres_.conninfo());
+  load.wait_for_more(150);
+  load.stop();
+  wait_complete();
+  EXPECT_TRUE(walferry_.running());
+  EXPECT_TRUE(standby_.running());
+  walferry_.stop();
+  standby_.stop();
+  EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
+}
+
+TEST_F(Writers, SigtermOfTheStandbyEndsItWithZero) {
+  start();
+  standby_.start();
+  EXPECT_TRUE(stays_true([&] { return standby_.running(); }, seconds(1)));
+  standby_.stop();
+  EXPECT_TRUE(walferry_.running());
+}
+
+class StoppedWriters : public Writers {
+ protected:
+  StoppedWriters() : Writers({.settings = {"wal_sender_timeout=1s"}}) {}
+
+  void stop_wake_and_expect_all(Load& load) {
+    const std::string first = reader_of_the_slot();
+    walferry_.suspend();
+    wait_for_another_reader(first, seconds(40));
+    const auto before = js().last_sequence("CDC");
+    wait_until([&] { return js().last_sequence("CDC") > before + 50; }, seconds(60),
+               "the successor publishes");
+    walferry_.resume();
+    load.wait_for_more(150);
+    load.stop();
+    wait_complete();
+    EXPECT_TRUE(walferry_.running()) << "the first one stands by now";
+    EXPECT_TRUE(standby_.running());
+    walferry_.stop();
+    standby_.stop();
+    EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
+  }
+};
+
+TEST_F(StoppedWriters, AStoppedWorkerThatIsContinuedAfterTheTakeOverDoesNoHarm) {
+  start();
+  standby_.start();
+  Load load(postgres_.conninfo(), {.pause = Milliseconds(1)});
+  load.wait_for_more(100);
+  stop_wake_and_expect_all(load);
+}
+
+TEST_F(StoppedWriters, AWorkerStoppedInTheMiddleOfAHugeTransactionDoesNoHarm) {
+  start();
+  standby_.start();
+  Load load(postgres_.conninfo(), {.writers = 1});
+  exec("INSERT INTO load_d SELECT -i, 'row' FROM generate_series(1, 30000) i");
+  wait_until([&] { return js().last_sequence("CDC") > 500; }, seconds(30), "it is under way");
+  stop_wake_and_expect_all(load);
+}
+
+class ForeignWriter : public Writers {
+ protected:
+  // Publishes into walferry's stream until walferry ends, as fast as answers come.
+  std::uint64_t publish_foreign() {
+    const auto ack = js().publish("cdc.public.load_a.insert", "{\"not\":\"ours\"}");
+    return ack.value("seq", std::uint64_t{0});
+  }
+  // The slot may be confirmed only before the first change that is missing in the stream.
+  void expect_nothing_beyond_a_hole_is_confirmed() {
+    std::set<std::string> ids;
+    for (const auto& stored : js().read("CDC")) {
+      if (stored.headers.contains("Nats-Msg-Id")) {
+        const std::string& id = stored.headers.at("Nats-Msg-Id");
+        EXPECT_TRUE(ids.insert(id).second) << id << " is there twice";
+      }
+    }
+    const std::uint64_t confirmed = postgres_.confirmed_flush("walferry");
+    for (const auto& transaction : oracle_->read()) {
+      std::size_t stored = 0;
+      for (const auto& id : ids) {
+        const auto position = std::stoull(id.substr(id.find(':') + 1, 16), nullptr, 16);
+        stored += position < transaction.end_lsn && position >= previous_end_ ? 1U : 0U;
+      }
+      previous_end_ = transaction.end_lsn;
+      if (stored < transaction.changes.size()) {
+        EXPECT_LT(confirmed, transaction.end_lsn)
+            << "only " << stored << " of " << transaction.changes.size() << " are stored";
+        return;
+      }
+    }
+  }
+
+  std::uint64_t previous_end_ = 0;
+};
+
+TEST_F(ForeignWriter, AMessageAtTheEndOfAnIdleStreamStopsWithItsSequence) {
+  start();
+  exec("INSERT INTO load_d VALUES (1), (2), (3)");
+  wait_stored(3);
+  const std::uint64_t sequence = publish_foreign();
+  ASSERT_EQ(sequence, 4U);
+  exec("INSERT INTO load_d VALUES (4)");
+  const std::string log = expect_exit(4);
+  EXPECT_TRUE(names_number(log, sequence)) << log;
+  expect_nothing_beyond_a_hole_is_confirmed();
+  // It does not go away by trying again.
+  const Finished again = walferry_.run_to_exit();
+  EXPECT_EQ(again.exit.code, 4);
+  EXPECT_TRUE(names_number(again.err, sequence)) << again.err;
+  EXPECT_EQ(js().last_sequence("CDC"), sequence);
+}
+
+TEST_F(ForeignWriter, AMessageInTheMiddleOfThePipelineStopsWithItsSequenceAndHidesNoHole) {
+  start();
+  Load load(postgres_.conninfo(), {.pause = Milliseconds(0)});
+  exec("INSERT INTO load_d SELECT -i, 'row' FROM generate_series(1, 20000) i");
+  wait_until([&] { return js().last_sequence("CDC") > 300; }, seconds(30), "it is under way");
+  const std::uint64_t sequence = publish_foreign();
+  const std::string log = expect_exit(4);
+  load.stop();
+  EXPECT_TRUE(names_number(log, sequence)) << sequence << " is not named: " << log;
+  expect_nothing_beyond_a_hole_is_confirmed();
+}
+
+}  // namespace
+}  // namespace scenarios
