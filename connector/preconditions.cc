@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
-#include <regex>
+#include <string_view>
 
 #include "connector/session.h"
 #include "connector/stop.h"
@@ -14,6 +14,13 @@ namespace connector {
 namespace {
 
 constexpr int oldest_version = 140000;
+
+// A name that SQL reads the same without quotes.
+bool is_simple(std::string_view name) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || c == '_'; };
+  const auto is_rest = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); };
+  return !name.empty() && is_letter(name.front()) && std::all_of(name.begin(), name.end(), is_rest);
+}
 
 }  // namespace
 
@@ -177,9 +184,14 @@ std::string quoted_identifier(const std::string& name) {
 }
 
 std::string readable_name(const std::string& quoted) {
-  static const std::regex simple(R"re("([a-z_][a-z0-9_]*)"\."([a-z_][a-z0-9_]*)")re");
-  std::smatch parts;
-  return std::regex_match(quoted, parts, simple) ? parts.str(1) + "." + parts.str(2) : quoted;
+  std::string bare = quoted;
+  bare.erase(std::remove(bare.begin(), bare.end(), '"'), bare.end());
+  const auto dot = bare.find('.');
+  if (dot == std::string::npos) return quoted;
+  const std::string schema = bare.substr(0, dot);
+  const std::string table = bare.substr(dot + 1);
+  const bool simple = is_simple(schema) && is_simple(table) && quoted_name(schema, table) == quoted;
+  return simple ? bare : quoted;
 }
 
 void append(Findings& to, Findings more) {

@@ -23,6 +23,7 @@ Remedy for_sqlstate(std::string_view state) {
     return again();
   }
   if (state == "55006") return again("another session holds the slot");
+  if (state == "42710" || state == "23505") return again("another walferry has just made it");
   if (state == "55P03") return again("another session holds a lock on the table");
   if (state == "53400") {
     return stop(Exit::precondition, "raise max_replication_slots, or drop a slot that nobody uses");
@@ -62,6 +63,7 @@ Remedy for_sql_error(const pqxx::sql_error& error) {
   if (dynamic_cast<const pqxx::insufficient_privilege*>(&error) != nullptr) {
     return for_sqlstate("42501");
   }
+  if (dynamic_cast<const pqxx::unique_violation*>(&error) != nullptr) return for_sqlstate("23505");
   if (dynamic_cast<const pqxx::insufficient_resources*>(&error) != nullptr) {
     return for_sqlstate("53000");
   }

@@ -66,9 +66,10 @@ publisher::StreamInfo create_stream(const Config& config, publisher::Connection&
 
 // A new leader may answer with less than the stream has.
 publisher::StreamInfo settled_info(const Config& config, publisher::Connection& nats,
-                                   publisher::StreamInfo info,
                                    const std::optional<SavedPosition>& saved,
                                    const Wakeup& wakeup) {
+  publisher::StreamInfo info =
+      publisher::stream_info(nats, config.stream.name).value_or(publisher::StreamInfo{});
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
   while (saved && info.replicas > 1 && info.created == saved->stream_created &&
          info.last < saved->last && std::chrono::steady_clock::now() < deadline &&
@@ -98,24 +99,26 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   session.slot_confirmed = start;
 }
 
+// The order is part of the answer: each thing is read before those that can only be ahead of it. The
+// slot is never ahead of the saved position, that never ahead of the stream, and the stream never
+// ahead of the server's WAL; a walferry that works meanwhile does not make it look otherwise.
 Observed observe(const Config& config, Permissions permissions, Session& session,
-                 const pg::SystemIdentity& identity, publisher::StreamInfo info,
-                 const Wakeup& wakeup) {
+                 const pg::SystemIdentity& identity, const Wakeup& wakeup) {
   Observed seen;
+  seen.slot = pg::slot_info(*session.sql, config.source.slot);
+  seen.slot_name = config.source.slot;
   const publisher::KeyValueEntry entry = session.key.get(*session.nats);
   session.revision = entry.revision;
   if (entry.value) seen.saved = parse_saved_position(*entry.value);
-  seen.slot = pg::slot_info(*session.sql, config.source.slot);
-  seen.slot_name = config.source.slot;
   seen.stream_name = config.stream.name;
-  seen.stream = settled_info(config, *session.nats, std::move(info), seen.saved, wakeup);
+  seen.stream = settled_info(config, *session.nats, seen.saved, wakeup);
   seen.window = to_records(
       publisher::read_back(*session.nats, config.stream.name, seen.stream.first, seen.stream.last,
                            config.publish.max_in_flight, config.publish.max_in_flight_bytes),
       config.source.slot);
+  seen.wal_end = pg::flushed_wal_lsn(*session.sql);
   seen.system_id = identity.system_id;
   seen.timeline = identity.timeline;
-  seen.wal_end = identity.wal_flushed;
   if (seen.saved && !seen.saved->intent && seen.saved->timeline != identity.timeline) {
     seen.fork = session.replication.fork_of(seen.saved->timeline, identity.timeline);
   }
@@ -150,15 +153,19 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
                   .slot_confirmed = {}};
   if (!info) {
     // Where a stream has gone that positions depend on, nothing may be made in its place.
-    decide(observe(config, permissions, session, identity, {}, wakeup));
+    decide(observe(config, permissions, session, identity, wakeup));
     info = create_stream(config, *session.nats);
   }
   session.key.ensure_bucket(*session.nats, info->replicas);
   const auto publications = refresh_publications(config, *session.sql, true);
   pass(Failpoint::after_publication);
 
-  Observed seen = observe(config, permissions, session, identity, std::move(*info), wakeup);
+  Observed seen = observe(config, permissions, session, identity, wakeup);
   seen.settings = record_settings(config, publications);
+  const auto slot_after = pg::slot_info(*session.sql, config.source.slot);
+  if (slot_after && slot_after->active) {
+    throw pg::Error("another walferry has taken the slot meanwhile", "55006");
+  }
   Resume plan = decide(seen);
   for (const std::string& note : plan.notes) spdlog::warn("{}", note);
   session.saved = seen.saved.value_or(SavedPosition{});
