@@ -3,6 +3,7 @@
 #include "connector/status.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <chrono>
 #include <cstdio>
@@ -58,6 +59,13 @@ LastRecord last_record(const publisher::StoredMessage& message, const std::strin
   return last;
 }
 
+// An idle session has nothing to say but its end. To learn of that from a query would do too, but
+// libpqxx 6.4 leaks that query's result.
+bool has_ended(const pqxx::connection& sql) {
+  pollfd session{.fd = sql.sock(), .events = POLLIN, .revents = 0};
+  return session.fd < 0 || poll(&session, 1, 0) != 0;
+}
+
 // Keeps its connections from one look to the next, and makes a lost one anew.
 class Watcher {
  public:
@@ -89,6 +97,7 @@ class Watcher {
  private:
   void look_at_postgres(StatusReport& report) {
     report.server = pg::describe(config_.source.dsn);
+    if (sql_ && has_ended(*sql_)) sql_.reset();
     if (!sql_) sql_ = attach_postgres(config_);
     const pg::ServerInfo server = pg::server_info(*sql_);
     report.version = "PostgreSQL " + server.version_text;
