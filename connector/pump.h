@@ -42,7 +42,7 @@ class Pump {
   enum class Ended { until_reached, stopped };
   Ended run();
 
-  // Records that this session has stored: a sign that the session worked.
+  // Records stored so far: more than none is a sign that both connections worked.
   std::uint64_t stored() const { return stored_; }
 
  private:
