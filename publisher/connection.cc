@@ -204,7 +204,12 @@ Connection::Connection(const ConnectionSettings& settings, std::function<void()>
 
 Connection::~Connection() {
   watcher_.reset();
-  natsConnection_Close(connection_.get());
+  natsConnection_Close(connection_.get());  // ends the thread that reads
+}
+
+void RetireSubscription::operator()(natsSubscription* subscription) const noexcept {
+  natsSubscription_Unsubscribe(subscription);
+  nats->retired_.emplace_back(subscription);
 }
 
 std::string Connection::api(const std::string& verb, std::string_view body) {

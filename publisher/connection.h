@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "publisher/handles.h"
 
@@ -25,6 +26,16 @@ struct ConnectionSettings {
   std::string domain;  // JetStream domain; empty for none
   std::string name;    // shown by the server's monitoring
 };
+
+class Connection;
+
+// A subscription ends with its owner, but is freed only after its connection is closed: before
+// nats.c 3.6 (issue 637 there) the thread that reads the socket may still be using it, and aborts.
+struct RetireSubscription {
+  Connection* nats;
+  void operator()(natsSubscription* subscription) const noexcept;
+};
+using Subscription = std::unique_ptr<natsSubscription, RetireSubscription>;
 
 class Connection {
  public:
@@ -48,6 +59,8 @@ class Connection {
   void check_permissions() const;
 
   natsConnection* get() const { return connection_.get(); }
+  // What it returns must not outlive the connection.
+  Subscription own(natsSubscription* subscription) { return {subscription, {this}}; }
 
   const std::string& api_prefix() const { return api_prefix_; }  // "$JS.API" or "$JS.{domain}.API"
   std::int64_t max_payload() const;
@@ -57,6 +70,8 @@ class Connection {
   std::string api_prefix_;
   std::unique_ptr<void, void (*)(void*)> watcher_;
   NatsConnection connection_;
+  friend struct RetireSubscription;
+  std::vector<std::unique_ptr<natsSubscription, Closer<natsSubscription_Destroy>>> retired_;
 };
 
 // How long one request waits for its answer.

@@ -71,7 +71,7 @@ std::optional<DeliveryPlace> parse_reply(std::string_view reply) {
 }
 
 Consumer::Consumer(Connection& nats, std::string stream, std::string filter, StreamSequence from)
-    : nats_(nats), stream_(std::move(stream)), filter_(std::move(filter)), position_(from) {
+    : nats_(nats), stream_(std::move(stream)), filter_(std::move(filter)), position_(from), subscription_(nats.own(nullptr)) {
   subscribe();
 }
 
@@ -81,7 +81,7 @@ void Consumer::subscribe() {
   const std::unique_ptr<natsInbox, Closer<natsInbox_Destroy>> inbox(raw_inbox);
   natsSubscription* raw = nullptr;
   check(natsConnection_SubscribeSync(&raw, nats_.get(), inbox.get()), "subscribing");
-  subscription_.reset(raw);
+  subscription_ = nats_.own(raw);
   // Flow control bounds what the server sends ahead; a limit here would drop.
   check(natsSubscription_SetPendingLimits(raw, -1, -1), "lifting the limits");
   Json config = consumer_config(filter_, position_);

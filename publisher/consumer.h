@@ -51,7 +51,7 @@ class Consumer {
   std::string stream_;
   std::string filter_;
   StreamSequence position_;
-  NatsSubscription subscription_;
+  Subscription subscription_;
   std::uint64_t delivered_ = 0;  // the consumer's own count
   std::chrono::steady_clock::time_point heard_;
 };

@@ -17,7 +17,6 @@ struct Closer {
 
 using NatsOptions = std::unique_ptr<natsOptions, Closer<natsOptions_Destroy>>;
 using NatsConnection = std::unique_ptr<natsConnection, Closer<natsConnection_Destroy>>;
-using NatsSubscription = std::unique_ptr<natsSubscription, Closer<natsSubscription_Destroy>>;
 using NatsMessage = std::unique_ptr<natsMsg, Closer<natsMsg_Destroy>>;
 
 }  // namespace publisher

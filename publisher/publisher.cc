@@ -32,7 +32,8 @@ Publisher::Publisher(Connection& nats, StreamSequence last, Window window,
     : nats_(nats),
       base_(last),
       window_(window),
-      inbox_(std::make_shared<AckInbox>(std::move(wake))) {
+      inbox_(std::make_shared<AckInbox>(std::move(wake))),
+      subscription_(nats.own(nullptr)) {
   char* raw_inbox = nullptr;
   check(natsInbox_Create(&raw_inbox), "making an inbox");
   const std::unique_ptr<natsInbox, Closer<natsInbox_Destroy>> inbox(raw_inbox);
@@ -46,7 +47,7 @@ Publisher::Publisher(Connection& nats, StreamSequence last, Window window,
     delete shared;
     throw_status(status, "subscribing to acks");
   }
-  subscription_.reset(raw);
+  subscription_ = nats.own(raw);
   // nats.c calls this once its last callback has returned: the inbox then has no other user.
   check(natsSubscription_SetOnCompleteCB(raw, &on_complete, shared), "watching the acks");
   check(natsSubscription_SetPendingLimits(raw, -1, -1), "lifting the limits on acks");

@@ -86,7 +86,7 @@ class Publisher {
   StreamSequence base_;
   Window window_;
   std::shared_ptr<AckInbox> inbox_;  // shared with nats.c until it has delivered its last ack
-  NatsSubscription subscription_;
+  Subscription subscription_;
   std::vector<NumberedAck> arrived_;  // emptied, never freed: settle() allocates nothing
   std::string reply_prefix_;
   std::uint64_t sent_ = 0;

@@ -74,7 +74,7 @@ std::vector<StoredMessage> ask_many(Connection& nats, const std::string& stream,
   const std::unique_ptr<natsInbox, Closer<natsInbox_Destroy>> inbox(raw_inbox);
   natsSubscription* raw_subscription = nullptr;
   check(natsConnection_SubscribeSync(&raw_subscription, nats.get(), inbox.get()), "subscribing");
-  const NatsSubscription subscription(raw_subscription);
+  const Subscription subscription = nats.own(raw_subscription);
   check(natsSubscription_SetPendingLimits(subscription.get(), -1, -1), "lifting the limits");
   for (std::uint64_t sequence = from; sequence <= to; ++sequence) {
     const std::string body = fmt::format(R"({{"seq":{}}})", sequence);

@@ -57,7 +57,7 @@ Scenario::Scenario(PostgresOptions postgres, NatsOptions nats)
 void Scenario::TearDown() {
   if (HasFailure()) {
     const std::string log = walferry_.all_logs();
-    std::cout << "walferry's log, the end of it:\n"
+    std::cout << "walferry " << walferry_.state() << "; its log, the end of it:\n"
               << log.substr(log.size() - std::min(log.size(), shown_log)) << std::endl;
   }
 }

@@ -119,6 +119,18 @@ Finished Walferry::run_to_exit(const std::vector<std::string>& args,
   return finished;
 }
 
+std::string Walferry::state() {
+  if (process_ == nullptr) {
+    return "was not started";
+  }
+  const auto exit = process_->exited();
+  if (!exit) {
+    return "runs";
+  }
+  return exit->signal != 0 ? "ended by signal " + std::to_string(exit->signal)
+                           : "ended with code " + std::to_string(exit->code);
+}
+
 std::string Walferry::log() const { return read_file(log_file(runs_)); }
 
 std::string Walferry::all_logs() const {

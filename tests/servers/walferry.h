@@ -57,6 +57,7 @@ class Walferry {
                        const std::vector<std::string>& env = {},
                        Milliseconds deadline = seconds(60));
 
+  std::string state();           // "runs", "ended with code 4", "ended by signal 6", for a report
   std::string log() const;       // standard error since the last start()
   std::string all_logs() const;  // of every start()
   std::string config_file() const { return dir_.file("walferry.toml"); }
