@@ -14,9 +14,14 @@ struct Armed {
   long passes_left = 0;
 };
 
-constexpr std::array<std::string_view, 8> names = {
-    "",         "before_publish",    "stored_unacked", "acked_unsaved",
-    "saved_unconfirmed", "after_publication", "after_intent",   "after_slot_created"};
+constexpr std::array<std::string_view, 8> names = {"",
+                                                   "before_publish",
+                                                   "stored_unacked",
+                                                   "acked_unsaved",
+                                                   "saved_unconfirmed",
+                                                   "after_publication",
+                                                   "after_intent",
+                                                   "after_slot_created"};
 
 Armed read_environment() {
   Armed armed;
@@ -27,9 +32,8 @@ Armed read_environment() {
   for (std::size_t i = 1; i < names.size(); ++i) {
     if (text.substr(0, colon) == names[i]) armed.failpoint = static_cast<Failpoint>(i);
   }
-  armed.passes_left = colon == std::string_view::npos
-                          ? 1
-                          : std::strtol(setting + colon + 1, nullptr, 10);
+  armed.passes_left =
+      colon == std::string_view::npos ? 1 : std::strtol(setting + colon + 1, nullptr, 10);
   return armed;
 }
 

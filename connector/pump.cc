@@ -35,10 +35,10 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       wakeup_(wakeup),
       selection_(config),
       until_(until),
-      publisher_(*session.nats, session.last,
-                 {.messages = config.publish.max_in_flight,
-                  .bytes = config.publish.max_in_flight_bytes},
-                 [&wakeup] { wakeup.notify(); }),
+      publisher_(
+          *session.nats, session.last,
+          {.messages = config.publish.max_in_flight, .bytes = config.publish.max_in_flight_bytes},
+          [&wakeup] { wakeup.notify(); }),
       replay_window_(config.source.replay_window, config.source.replay_window_max,
                      session.slot_confirmed),
       stored_tail_(session.saved.tail),
@@ -201,17 +201,17 @@ void Pump::release_held(bool last) {
   held_.present = false;
   transaction_.append_end(held_.body, last);
   if (held_.body.size() > config_.publish.max_message) {
-    throw Stop(Exit::precondition,
-               fmt::format("the record {} at position {} has {} bytes, and publish.max_message is {}",
-                           held_.subject, connector::to_string(held_.position), held_.body.size(),
-                           config_.publish.max_message),
-               "raise publish.max_message (and max_payload of nats-server), or leave the table out");
+    throw Stop(
+        Exit::precondition,
+        fmt::format("the record {} at position {} has {} bytes, and publish.max_message is {}",
+                    held_.subject, connector::to_string(held_.position), held_.body.size(),
+                    config_.publish.max_message),
+        "raise publish.max_message (and max_payload of nats-server), or leave the table out");
   }
   pass(Failpoint::before_publish);
-  const std::uint64_t number = publisher_.publish({.subject = held_.subject.c_str(),
-                                                   .message_id = held_.id.c_str(),
-                                                   .payload = held_.body},
-                                                  Clock::now());
+  const std::uint64_t number = publisher_.publish(
+      {.subject = held_.subject.c_str(), .message_id = held_.id.c_str(), .payload = held_.body},
+      Clock::now());
   frontier_.sent(number);
   in_flight_.push_back(held_.position);
 }
@@ -290,8 +290,9 @@ void Pump::save_if_due(Clock::time_point now, bool at_once) {
   if (replay_window_.cut_short() != warned_cut_short_) {
     warned_cut_short_ = replay_window_.cut_short();
     if (warned_cut_short_) {
-      spdlog::warn("more than source.replay_window_max of WAL was written within replay_window: less "
-                   "of it is kept for mending a stream that loses acknowledged messages");
+      spdlog::warn(
+          "more than source.replay_window_max of WAL was written within replay_window: less "
+          "of it is kept for mending a stream that loses acknowledged messages");
     }
   }
   if (next == session_.saved && !save_accepted_) return;
@@ -340,9 +341,9 @@ void Pump::look_for_until(pg::Lsn wal_end) {
 
 bool Pump::settled_and_saved() { return publisher_.in_flight() == 0 && !publisher_.saving(); }
 
-// The walsender flushes each row on its own. Read as they come, rows cost a wake-up and a few system
-// calls each, on a machine that has the walsender and nats-server to feed too. So while data flows,
-// two wake-ups are at least this far apart, and what has gathered meanwhile is read at once.
+// The walsender flushes each row on its own. Read as they come, rows cost a wake-up and a few
+// system calls each, on a machine that has the walsender and nats-server to feed too. So while data
+// flows, two wake-ups are at least this far apart, and what has gathered meanwhile is read at once.
 void Pump::gather() {
   const auto since = Clock::now() - last_wake_;
   if (since < wake_interval) {

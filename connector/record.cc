@@ -107,8 +107,8 @@ void TableEncoder::open(std::string& out, Op op) const {
 // The new row's value, or the old row's where Postgres did not send the new and the old has it.
 const pg::Value& TableEncoder::resolve(std::size_t column, pg::Row row, pg::Row old,
                                        pg::OldRow old_kind) const {
-  const bool in_old = old_kind == pg::OldRow::full ||
-                      (old_kind == pg::OldRow::key && columns_[column].identity);
+  const bool in_old =
+      old_kind == pg::OldRow::full || (old_kind == pg::OldRow::key && columns_[column].identity);
   return is_unchanged(row[column]) && in_old ? old[column] : row[column];
 }
 
@@ -216,8 +216,9 @@ std::string message_id(const std::string& slot, pg::Position position) {
 }
 
 std::string iso_time(pg::Timestamp time) {
-  using namespace std::chrono;
-  const sys_days epoch = year(2000) / January / 1;
+  using std::chrono::days, std::chrono::floor, std::chrono::hh_mm_ss, std::chrono::microseconds,
+      std::chrono::sys_days, std::chrono::year_month_day;
+  constexpr sys_days epoch(days(10957));  // 2000-01-01, in days since 1970
   // Days first: the sum of the epoch and any 64-bit count of microseconds would overflow.
   const microseconds since_epoch(time.micros);
   const auto whole_days = floor<days>(since_epoch);

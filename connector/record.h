@@ -34,7 +34,8 @@ class TableEncoder {
   const std::string& subject(Op op) const { return subjects_[static_cast<std::size_t>(op)]; }
   const std::string& name() const { return name_; }  // schema.table, for messages
 
-  // Each appends the record up to and including `unchanged`. Throws BadValue with the column's name.
+  // Each appends the record up to and including `unchanged`. Throws BadValue with the column's
+  // name.
   void insert(std::string& out, const pg::Insert& change) const;
   void update(std::string& out, const pg::Update& change) const;
   void remove(std::string& out, const pg::Delete& change) const;
@@ -55,8 +56,7 @@ class TableEncoder {
   void append_old_key(std::string& out, pg::Row old) const;
   void append_unchanged(std::string& out, const pg::Update& change) const;
   bool key_changed(const pg::Update& change) const;
-  const pg::Value& resolve(std::size_t column, pg::Row row, pg::Row old,
-                           pg::OldRow old_kind) const;
+  const pg::Value& resolve(std::size_t column, pg::Row row, pg::Row old, pg::OldRow old_kind) const;
 
   std::string name_;
   std::string table_json_;  // ,"schema":"…","table":"…"

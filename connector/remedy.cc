@@ -78,16 +78,18 @@ Remedy for_failure(const publisher::Error& error) {
     case publisher::Failure::unavailable: return again();
     case publisher::Failure::unexpected_ack:
       if (error.api_code() == stream_full || error.api_code() == stream_full_messages) {
-        return again("the stream is full: raise its limits or remove messages; WAL is kept "
-                     "meanwhile");
+        return again(
+            "the stream is full: raise its limits or remove messages; WAL is kept "
+            "meanwhile");
       }
       return again("asking the stream's tail where to go on");
     case publisher::Failure::refused:
       return stop(Exit::precondition,
                   "correct the credentials under [nats], or the permissions of that user");
     case publisher::Failure::handshake:
-      return stop(Exit::precondition,
-                  "correct nats.tls_ca, nats.tls_cert and nats.tls_key, or the server's certificate");
+      return stop(
+          Exit::precondition,
+          "correct nats.tls_ca, nats.tls_cert and nats.tls_key, or the server's certificate");
     case publisher::Failure::bad_settings:
       return stop(Exit::precondition, "correct [nats] in the configuration");
     case publisher::Failure::api:

@@ -79,9 +79,8 @@ void Reread::match(pg::Position position) {
     return;
   }
   // Not there: then its message must have been deleted, and the sequences must leave it room.
-  const std::uint64_t limit = next_stored_ < stored.size()
-                                  ? stored[next_stored_].sequence.value
-                                  : known_.anchor_sequence.value + 1;
+  const std::uint64_t limit = next_stored_ < stored.size() ? stored[next_stored_].sequence.value
+                                                           : known_.anchor_sequence.value + 1;
   const std::uint64_t sequence =
       next_sequence_ ? *next_sequence_ : stored[next_stored_ - 1].sequence.value + 1;
   if (sequence >= limit && strict(publisher::StreamSequence(limit - 1))) {
@@ -101,9 +100,10 @@ bool Reread::beyond_anchor() {
     return false;
   }
   if (!strict(sequence)) {
-    disagree(fmt::format("messages {} to {} are gone, and the settings that shape records have "
-                         "changed since: what they held cannot be counted",
-                         known_.anchor_sequence.value + 1, known_.last.value));
+    disagree(
+        fmt::format("messages {} to {} are gone, and the settings that shape records have "
+                    "changed since: what they held cannot be counted",
+                    known_.anchor_sequence.value + 1, known_.last.value));
     done_ = true;
     return false;
   }
@@ -136,11 +136,11 @@ void Reread::conclude_foreign() {
   for (const StoredRecord& record : known_.stored) {
     if (!record.position) sequences.push_back(record.sequence.value);
   }
-  const std::string what = fmt::format(
-      "the stream holds messages that are not walferry's, at sequence {}; {}",
-      fmt::join(sequences, ", "),
-      missing_.empty() ? "none of walferry's is known to be missing"
-                       : "they took the place of " + list_positions(missing_));
+  const std::string what =
+      fmt::format("the stream holds messages that are not walferry's, at sequence {}; {}",
+                  fmt::join(sequences, ", "),
+                  missing_.empty() ? "none of walferry's is known to be missing"
+                                   : "they took the place of " + list_positions(missing_));
   if (!known_.accept) throw Stop(Exit::position_lost, what, gap_hint);
   accepted_.push_back(what);
   done_ = true;

@@ -72,8 +72,8 @@ class Reread {
   void disagree(const std::string& what);
 
   Known known_;
-  bool foreign_ = false;       // there are messages that are not ours
-  bool passed_ours_ = false;   // a stored record lies before the first that WAL yields
+  bool foreign_ = false;      // there are messages that are not ours
+  bool passed_ours_ = false;  // a stored record lies before the first that WAL yields
   std::size_t next_stored_ = 0;
   std::optional<std::uint64_t> next_sequence_;  // of the next record, once it can be counted
   std::uint64_t counted_beyond_ = 0;            // records behind the anchor taken as stored

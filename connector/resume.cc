@@ -52,8 +52,8 @@ class Decision {
 
   // The newest of the window's records; those that were accepted long ago do not count.
   const StoredRecord* tail() const {
-    const auto found = std::find_if(
-        seen_.window.rbegin(), seen_.window.rend(), [&](const StoredRecord& record) {
+    const auto found =
+        std::find_if(seen_.window.rbegin(), seen_.window.rend(), [&](const StoredRecord& record) {
           return record.position && record.sequence > plan_.saved.accepted;
         });
     return found == seen_.window.rend() ? nullptr : &*found;
@@ -73,21 +73,23 @@ class Decision {
     }
     if (!seen_.slot) {
       if (!empty) {
-        gap(fmt::format("{} holds walferry's records up to {}, but there is neither a saved position "
-                        "nor {}",
-                        stream_named(), to_string(*tail()->position), slot_named()));
+        gap(fmt::format(
+            "{} holds walferry's records up to {}, but there is neither a saved position "
+            "nor {}",
+            stream_named(), to_string(*tail()->position), slot_named()));
       }
       begin_new_slot();
       return;
     }
     const bool made_by_us = seen_.saved && seen_.saved->intent;
     if (!made_by_us && !seen_.adopt) {
-      throw Stop(Exit::position_lost,
-                 fmt::format("{} exists at {}, but no position is saved for it: it was made by hand, "
-                             "or everything in NATS was lost",
-                             slot_named(), to_string(confirmed())),
-                 "`run --adopt` takes it over: what was committed before that position is not in the "
-                 "stream");
+      throw Stop(
+          Exit::position_lost,
+          fmt::format("{} exists at {}, but no position is saved for it: it was made by hand, "
+                      "or everything in NATS was lost",
+                      slot_named(), to_string(confirmed())),
+          "`run --adopt` takes it over: what was committed before that position is not in the "
+          "stream");
     }
     if (!slot_usable()) {
       gap(fmt::format("{} was invalidated: the WAL that it needs is gone", slot_named()));
@@ -101,10 +103,10 @@ class Decision {
       check_wal_reaches_the_tail();
     }
     if (!empty && confirmed() > tail()->position->commit_lsn) {
-      gap(fmt::format("{} holds records up to {}, and {} begins at {}: what was committed between "
-                      "may be missing",
-                      stream_named(), to_string(*tail()->position), slot_named(),
-                      to_string(confirmed())));
+      gap(fmt::format(
+          "{} holds records up to {}, and {} begins at {}: what was committed between "
+          "may be missing",
+          stream_named(), to_string(*tail()->position), slot_named(), to_string(confirmed())));
     }
     plan_.saved.origin = plan_.saved.confirmed = confirmed();
   }
@@ -120,9 +122,10 @@ class Decision {
   void check_wal_reaches_the_tail() {
     const pg::Lsn newest = std::max(plan_.saved.tail, tail_position()).commit_lsn;
     if (newest < seen_.wal_end || newest == pg::Lsn()) return;
-    gap(fmt::format("the server's WAL ends at {}, and {} holds records up to {}: the server was put "
-                    "back to an earlier state, or is another one",
-                    to_string(seen_.wal_end), stream_named(), to_string(newest)));
+    gap(fmt::format(
+        "the server's WAL ends at {}, and {} holds records up to {}: the server was put "
+        "back to an earlier state, or is another one",
+        to_string(seen_.wal_end), stream_named(), to_string(newest)));
     start_over_at(seen_.wal_end);
   }
 
@@ -150,21 +153,23 @@ class Decision {
     }
     const pg::Lsn newest = std::max(saved.tail, tail_position()).commit_lsn;
     if (!seen_.fork) {
-      gap(fmt::format("the server's timeline {} does not descend from timeline {}, which the "
+      gap(
+          fmt::format("the server's timeline {} does not descend from timeline {}, which the "
                       "position is of",
                       seen_.timeline.value, saved.timeline.value));
       start_over_at(pg::Lsn());
     } else if (newest >= *seen_.fork || saved.confirmed > *seen_.fork) {
       // A commit record that begins at the fork is not on this timeline.
-      gap(fmt::format("the server is on timeline {}, which left timeline {} at {}; the stream goes "
+      gap(
+          fmt::format("the server is on timeline {}, which left timeline {} at {}; the stream goes "
                       "up to {}: it holds transactions that this server never had",
                       seen_.timeline.value, saved.timeline.value, to_string(*seen_.fork),
                       to_string(std::max(newest, saved.confirmed))));
       start_over_at(*seen_.fork);
     } else {
-      plan_.notes.push_back(
-          fmt::format("the server went from timeline {} to {} at {}; nothing of the stream is beyond",
-                      saved.timeline.value, seen_.timeline.value, to_string(*seen_.fork)));
+      plan_.notes.push_back(fmt::format(
+          "the server went from timeline {} to {} at {}; nothing of the stream is beyond",
+          saved.timeline.value, seen_.timeline.value, to_string(*seen_.fork)));
     }
   }
 
@@ -188,9 +193,10 @@ class Decision {
                       to_string(std::max(saved.tail, tail_position()))));
       begin_new_slot();
     } else if (!slot_usable()) {
-      gap(fmt::format("{} was invalidated: the WAL that it needs is gone; what was committed after {} "
-                      "is not in the stream",
-                      slot_named(), to_string(std::max(saved.tail, tail_position()))),
+      gap(fmt::format(
+              "{} was invalidated: the WAL that it needs is gone; what was committed after {} "
+              "is not in the stream",
+              slot_named(), to_string(std::max(saved.tail, tail_position()))),
           std::string("raise max_slot_wal_keep_size; ") + accept_hint);
       plan_.drop_slot = true;
       begin_new_slot();
@@ -217,14 +223,15 @@ class Decision {
     const bool reaches = newest != nullptr ? confirmed() <= newest->position->commit_lsn
                                            : confirmed() <= saved.origin;
     if (!reaches) {
-      gap(fmt::format("JetStream has lost acknowledged messages: {}. What was committed after {} and "
-                      "before {} is not in the stream, and the slot no longer has it",
-                      what, newest ? to_string(*newest->position) : to_string(saved.origin),
-                      to_string(confirmed())));
+      gap(fmt::format(
+          "JetStream has lost acknowledged messages: {}. What was committed after {} and "
+          "before {} is not in the stream, and the slot no longer has it",
+          what, newest ? to_string(*newest->position) : to_string(saved.origin),
+          to_string(confirmed())));
     } else {
       plan_.notes.push_back(
-          fmt::format("JetStream has lost acknowledged messages: {}; reading WAL again from {}", what,
-                      newest ? to_string(*newest->position) : to_string(saved.origin)));
+          fmt::format("JetStream has lost acknowledged messages: {}; reading WAL again from {}",
+                      what, newest ? to_string(*newest->position) : to_string(saved.origin)));
     }
     plan_.saved.last = newest ? newest->sequence : StreamSequence();
     plan_.saved.tail = tail_position();
@@ -272,8 +279,9 @@ class Decision {
     known.accept = seen_.accept_gap;
     known.strict_from =
         std::max(plan_.saved.settings_from, StreamSequence(plan_.saved.accepted.value + 1));
-    std::copy_if(seen_.window.begin(), seen_.window.end(), std::back_inserter(known.stored),
-                 [&](const StoredRecord& record) { return record.sequence > plan_.saved.accepted; });
+    std::copy_if(
+        seen_.window.begin(), seen_.window.end(), std::back_inserter(known.stored),
+        [&](const StoredRecord& record) { return record.sequence > plan_.saved.accepted; });
     known.anchor_sequence = plan_.saved.last;
     known.anchor = plan_.saved.tail;
     const StoredRecord* newest = tail();

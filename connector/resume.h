@@ -37,10 +37,10 @@ struct Resume {
   // `saved` with its consistent point as `origin` and `confirmed`.
   bool create_slot = false;
   bool drop_slot = false;
-  SavedPosition saved;              // what is to be saved before anything is published
-  pg::Lsn start;                    // for START_REPLICATION; 0/0: the slot's confirmed position
-  Reread::Known known;              // for Reread
-  std::vector<std::string> notes;   // to log as warnings: what was lost, mended or changed
+  SavedPosition saved;             // what is to be saved before anything is published
+  pg::Lsn start;                   // for START_REPLICATION; 0/0: the slot's confirmed position
+  Reread::Known known;             // for Reread
+  std::vector<std::string> notes;  // to log as warnings: what was lost, mended or changed
 };
 
 // Throws Stop(position_lost) where nothing may be skipped, Stop(precondition) where the stream is

@@ -19,7 +19,8 @@ pg::Lsn lsn_of(const nlohmann::json& json, const char* key) {
 
 publisher::StreamSequence sequence_of(const nlohmann::json& json, const char* key) {
   const auto& number = json.at(key);
-  if (!number.is_number_unsigned()) throw std::invalid_argument(std::string(key) + " is no sequence");
+  if (!number.is_number_unsigned())
+    throw std::invalid_argument(std::string(key) + " is no sequence");
   return publisher::StreamSequence(number.get<std::uint64_t>());
 }
 

@@ -16,14 +16,14 @@ struct SavedPosition {
   // Only that a slot is about to be made: the rest is empty.
   bool intent = false;
 
-  std::string stream_created;         // another value is another stream
-  publisher::StreamSequence last;     // the stream's last sequence,
-  pg::Position tail;                  // and the position of the record stored there
-  pg::Lsn confirmed;                  // about to be confirmed to Postgres
-  pg::Lsn origin;                     // where the slot began: before it there is nothing to lose
+  std::string stream_created;      // another value is another stream
+  publisher::StreamSequence last;  // the stream's last sequence,
+  pg::Position tail;               // and the position of the record stored there
+  pg::Lsn confirmed;               // about to be confirmed to Postgres
+  pg::Lsn origin;                  // where the slot began: before it there is nothing to lose
   std::string system_id;
   pg::Timeline timeline;
-  std::string settings;               // those that shape records, see record_settings()
+  std::string settings;                     // those that shape records, see record_settings()
   publisher::StreamSequence settings_from;  // the first message published under them
   publisher::StreamSequence accepted;       // gaps and foreign messages up to here are accepted
 

@@ -99,9 +99,9 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   session.slot_confirmed = start;
 }
 
-// The order is part of the answer: each thing is read before those that can only be ahead of it. The
-// slot is never ahead of the saved position, that never ahead of the stream, and the stream never
-// ahead of the server's WAL; a walferry that works meanwhile does not make it look otherwise.
+// The order is part of the answer: each thing is read before those that can only be ahead of it.
+// The slot is never ahead of the saved position, that never ahead of the stream, and the stream
+// never ahead of the server's WAL; a walferry that works meanwhile does not make it look otherwise.
 Observed observe(const Config& config, Permissions permissions, Session& session,
                  const pg::SystemIdentity& identity, const Wakeup& wakeup) {
   Observed seen;
@@ -182,13 +182,13 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
   const pg::Position tail = plan.known.anchor;
   session.reread = Reread(std::move(plan.known));
   if (server.sender_timeout_ms > 0) {
-    session.status_interval = std::min<milliseconds>(milliseconds(1000),
-                                                     milliseconds(server.sender_timeout_ms) / 2);
+    session.status_interval =
+        std::min<milliseconds>(milliseconds(1000), milliseconds(server.sender_timeout_ms) / 2);
   }
   session.replication.start(config.source.slot, plan.start, publications);
-  spdlog::info("streaming from slot \"{}\" ({}) to stream {} after message {}{}", config.source.slot,
-               to_string(std::max(plan.start, session.slot_confirmed)), config.stream.name,
-               session.last.value,
+  spdlog::info("streaming from slot \"{}\" ({}) to stream {} after message {}{}",
+               config.source.slot, to_string(std::max(plan.start, session.slot_confirmed)),
+               config.stream.name, session.last.value,
                tail == pg::Position{} ? "" : fmt::format(", position {}", to_string(tail)));
   return std::make_unique<Session>(std::move(session));
 }

@@ -22,7 +22,8 @@ class Backoff {
  public:
   milliseconds next() {
     std::uniform_real_distribution<double> jitter(0.5, 1.0);
-    const milliseconds delay(static_cast<long>(static_cast<double>(current_.count()) * jitter(random_)));
+    const milliseconds delay(
+        static_cast<long>(static_cast<double>(current_.count()) * jitter(random_)));
     current_ = std::min(current_ * 3 / 2, longest);
     return delay;
   }
@@ -100,8 +101,8 @@ class Supervisor {
       return remedy.code;
     }
     const milliseconds delay = backoff_.next();
-    spdlog::warn("{}{}{}; trying again in {} ms", what, remedy.hint.empty() ? "" : ": ", remedy.hint,
-                 delay.count());
+    spdlog::warn("{}{}{}; trying again in {} ms", what, remedy.hint.empty() ? "" : ": ",
+                 remedy.hint, delay.count());
     wakeup_.wait_for(delay);
     return std::nullopt;
   }

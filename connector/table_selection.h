@@ -20,9 +20,9 @@ class TableSelection {
   bool matches(std::string_view schema, std::string_view table) const;
 
   struct Resolved {
-    std::vector<pg::TableInfo> tables;   // what publications must cover, each once
-    std::vector<std::string> missing;    // configured by name, and not there
-    std::vector<std::string> unfit;      // there, but unlogged or temporary: no WAL to read
+    std::vector<pg::TableInfo> tables;  // what publications must cover, each once
+    std::vector<std::string> missing;   // configured by name, and not there
+    std::vector<std::string> unfit;     // there, but unlogged or temporary: no WAL to read
   };
   Resolved resolve(pqxx::connection& sql) const;
 

@@ -41,8 +41,8 @@ void Wakeup::clear() const {
 void Wakeup::wait_for(std::chrono::milliseconds duration) const {
   const auto deadline = std::chrono::steady_clock::now() + duration;
   while (!stop_requested()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0) return;
     pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
     if (poll(&waiting, 1, static_cast<int>(left.count())) > 0) clear();

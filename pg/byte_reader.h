@@ -22,8 +22,8 @@ class ByteReader {
     const std::string_view raw = bytes(sizeof(T));
     T value = 0;
     for (const char c : raw) {
-      value = static_cast<T>((static_cast<std::uint64_t>(value) << 8) |
-                             static_cast<unsigned char>(c));
+      value =
+          static_cast<T>((static_cast<std::uint64_t>(value) << 8) | static_cast<unsigned char>(c));
     }
     return value;
   }
@@ -31,9 +31,10 @@ class ByteReader {
 
   std::string_view bytes(std::size_t n) {
     if (n > remaining()) {
-      throw ProtocolError(fmt::format("message ends at byte {}, where {} more bytes from byte {} on "
-                                      "were announced",
-                                      bytes_.size(), n, offset_));
+      throw ProtocolError(
+          fmt::format("message ends at byte {}, where {} more bytes from byte {} on "
+                      "were announced",
+                      bytes_.size(), n, offset_));
     }
     const std::string_view result = bytes_.substr(offset_, n);
     offset_ += n;

@@ -17,8 +17,8 @@ std::optional<Lsn> lsn(const pqxx::field& field) {
   return parse_lsn(field.c_str());
 }
 
-// UPDATE and DELETE of a published table fail unless it has a usable replica identity: a primary key
-// that is not deferrable, the chosen index, or FULL. For a partitioned table a key at the root
+// UPDATE and DELETE of a published table fail unless it has a usable replica identity: a primary
+// key that is not deferrable, the chosen index, or FULL. For a partitioned table a key at the root
 // counts alone, since a partition added later would have no other, and each partition that
 // chose otherwise for itself must have what it chose.
 constexpr const char* table_query = R"(
@@ -103,14 +103,13 @@ ServerInfo server_info(pqxx::connection& sql) {
 }
 
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot) {
-  const pqxx::result result =
-      query(sql, fmt::format(R"(
+  const pqxx::result result = query(sql, fmt::format(R"(
     SELECT plugin, database, active, active_pid, confirmed_flush_lsn, restart_lsn, wal_status,
            safe_wal_size, temporary, two_phase,
            CASE WHEN pg_is_in_recovery() THEN 0
                 ELSE greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) END AS retained
       FROM pg_replication_slots WHERE slot_name = {})",
-                             sql.quote(slot)));
+                                                     sql.quote(slot)));
   if (result.empty()) return std::nullopt;
   const pqxx::row row = result[0];
   SlotInfo info;

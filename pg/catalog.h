@@ -24,11 +24,11 @@ struct ServerInfo {
   std::string database;
   std::string user;
   bool in_recovery = false;
-  bool may_replicate = false;         // the role has REPLICATION or is a superuser
-  bool may_create_publication = false;  // CREATE on the database
-  int free_slots = 0;                 // below max_replication_slots
-  int free_senders = 0;               // below max_wal_senders
-  std::uint64_t sender_timeout_ms = 0;  // wal_sender_timeout; 0: never
+  bool may_replicate = false;              // the role has REPLICATION or is a superuser
+  bool may_create_publication = false;     // CREATE on the database
+  int free_slots = 0;                      // below max_replication_slots
+  int free_senders = 0;                    // below max_wal_senders
+  std::uint64_t sender_timeout_ms = 0;     // wal_sender_timeout; 0: never
   std::int64_t max_slot_wal_keep_mb = -1;  // -1: no limit
 };
 
@@ -52,9 +52,9 @@ struct TableInfo {
   std::string name;
   bool partitioned = false;
   bool partition = false;
-  bool owned = false;       // by the session's role, directly or through membership
+  bool owned = false;  // by the session's role, directly or through membership
   bool readable = false;
-  char persistence = 'p';   // permanent, unlogged, temporary
+  char persistence = 'p';  // permanent, unlogged, temporary
   char kind = 'r';
   bool has_identity = false;  // UPDATE and DELETE can be published (for all partitions)
   char identity = 'd';

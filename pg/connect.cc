@@ -56,8 +56,7 @@ Clock::duration time_limit(const ConnectParams& params) {
 }
 
 void wait(PGconn* connection, short events, Clock::time_point deadline) {
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
   pollfd fd{.fd = PQsocket(connection), .events = events, .revents = 0};
   if (left <= 0 || poll(&fd, 1, static_cast<int>(left)) == 0) {
     throw Error("PostgreSQL does not answer: no connection within connect_timeout", "");
@@ -94,8 +93,7 @@ PgConnection connect(const ConnectParams& params) {
   }
   if (state != PGRES_POLLING_OK) {
     const std::string why = trimmed(PQerrorMessage(connection.get()));
-    throw Error(fmt::format("PostgreSQL, connecting: {}", without_location(why)),
-                sqlstate_in(why));
+    throw Error(fmt::format("PostgreSQL, connecting: {}", without_location(why)), sqlstate_in(why));
   }
   PQsetErrorVerbosity(connection.get(), PQERRORS_DEFAULT);
   return connection;

@@ -63,10 +63,8 @@ ReplicaIdentity read_identity(ByteReader& in) {
     case 'd':
     case 'n':
     case 'f':
-    case 'i':
-      return static_cast<ReplicaIdentity>(identity);
-    default:
-      unknown("replica identity", identity, in.offset() - 1);
+    case 'i': return static_cast<ReplicaIdentity>(identity);
+    default: unknown("replica identity", identity, in.offset() - 1);
   }
 }
 
@@ -170,7 +168,8 @@ Change PgoutputDecoder::decode_truncate(ByteReader& in) {
 const Relation* PgoutputDecoder::relation(RelationId id) const {
   const auto found = relations_.find(id.value);
   if (found == relations_.end()) {
-    throw ProtocolError(fmt::format("a change to relation {}, which was never announced", id.value));
+    throw ProtocolError(
+        fmt::format("a change to relation {}, which was never announced", id.value));
   }
   return found->second.get();
 }

@@ -38,8 +38,8 @@ void plan_create(pqxx::connection& sql, const std::string& name, const char* ope
   statements.push_back(fmt::format(
       "CREATE PUBLICATION {}{}{} WITH (publish = '{}', publish_via_partition_root = true)",
       sql.quote_name(name), list.empty() ? "" : " FOR TABLE ", list, operations));
-  statements.push_back(fmt::format("COMMENT ON PUBLICATION {} IS '{}'", sql.quote_name(name),
-                                   publication_comment));
+  statements.push_back(
+      fmt::format("COMMENT ON PUBLICATION {} IS '{}'", sql.quote_name(name), publication_comment));
 }
 
 void plan_alter(pqxx::connection& sql, const std::string& name, const PublicationInfo& now,
@@ -61,9 +61,9 @@ std::vector<std::string> misfits(const std::string& name, const PublicationInfo&
                                  const std::vector<TableInfo>& tables) {
   std::vector<std::string> problems;
   const auto fix = [&](const std::string& what, const std::string& how) {
-    problems.push_back(fmt::format(
-        "publication \"{}\", which walferry did not make and so does not alter, {}: {}", name, what,
-        how));
+    problems.push_back(
+        fmt::format("publication \"{}\", which walferry did not make and so does not alter, {}: {}",
+                    name, what, how));
   };
   if (!info.inserts || !info.updates || !info.deletes || !info.truncates) {
     fix("does not publish every operation",
@@ -96,11 +96,12 @@ std::string insert_publication(const std::string& publication) { return publicat
 
 std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std::string& name) {
   pqxx::nontransaction work(sql);
-  const pqxx::result found = work.exec(fmt::format(R"(
+  const pqxx::result found =
+      work.exec(fmt::format(R"(
     SELECT p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot,
            coalesce(obj_description(p.oid, 'pg_publication') = {}, false) AS ours
       FROM pg_publication p WHERE p.pubname = {})",
-                                                   sql.quote(publication_comment), sql.quote(name)));
+                            sql.quote(publication_comment), sql.quote(name)));
   if (found.empty()) return std::nullopt;
   PublicationInfo info;
   info.inserts = found[0]["pubinsert"].as<bool>();

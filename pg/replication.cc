@@ -7,8 +7,8 @@
 #include <chrono>
 
 #include "pg/byte_reader.h"
-#include "pg/conninfo.h"
 #include "pg/connect.h"
+#include "pg/conninfo.h"
 #include "pg/error.h"
 
 namespace pg {
@@ -181,8 +181,8 @@ void ReplicationStream::finish(std::chrono::steady_clock::time_point deadline) n
     received_.reset(buffer);
     if (unsent < 0 || length < 0) return;
     if (length > 0) continue;
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-        deadline - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd waiting{.fd = socket(),
                    .events = static_cast<short>(unsent > 0 ? POLLIN | POLLOUT : POLLIN),
                    .revents = 0};

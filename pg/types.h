@@ -35,9 +35,9 @@ struct Lsn {
   }
 };
 
-std::string to_string(Lsn lsn);                      // "0/16B3748", as Postgres prints it
-std::string to_hex16(Lsn lsn);                       // "00000000016B3748", as in Nats-Msg-Id
-std::optional<Lsn> parse_lsn(std::string_view text); // "X/X", strict
+std::string to_string(Lsn lsn);                       // "0/16B3748", as Postgres prints it
+std::string to_hex16(Lsn lsn);                        // "00000000016B3748", as in Nats-Msg-Id
+std::optional<Lsn> parse_lsn(std::string_view text);  // "X/X", strict
 std::optional<Lsn> parse_hex16(std::string_view text);
 
 // Microseconds since 2000-01-01 00:00 UTC, the server's clock.

@@ -70,7 +70,8 @@ Ack parse_ack(natsMsg* reply) {
     ack.description = "nobody takes the message: the stream is gone or has no leader";
     return ack;
   }
-  return parse_ack({natsMsg_GetData(reply), static_cast<std::size_t>(natsMsg_GetDataLength(reply))});
+  return parse_ack(
+      {natsMsg_GetData(reply), static_cast<std::size_t>(natsMsg_GetDataLength(reply))});
 }
 
 }  // namespace publisher

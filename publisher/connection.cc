@@ -25,17 +25,13 @@ std::string text_of(natsStatus status) {
 Failure failure_of(natsStatus status) {
   switch (status) {
     case NATS_CONNECTION_AUTH_FAILED:
-    case NATS_NOT_PERMITTED:
-      return Failure::refused;
+    case NATS_NOT_PERMITTED: return Failure::refused;
     case NATS_SSL_ERROR:
     case NATS_SECURE_CONNECTION_WANTED:
-    case NATS_SECURE_CONNECTION_REQUIRED:
-      return Failure::handshake;
+    case NATS_SECURE_CONNECTION_REQUIRED: return Failure::handshake;
     case NATS_INVALID_ARG:
-    case NATS_NOT_FOUND:
-      return Failure::bad_settings;
-    default:
-      return Failure::unavailable;
+    case NATS_NOT_FOUND: return Failure::bad_settings;
+    default: return Failure::unavailable;
   }
 }
 
@@ -51,6 +47,7 @@ void set_servers(natsOptions* options, const std::string& urls) {
     }
   }
   std::vector<const char*> pointers;
+  pointers.reserve(list.size());
   for (const auto& one : list) pointers.push_back(one.c_str());
   check(natsOptions_SetServers(options, pointers.data(), static_cast<int>(pointers.size())),
         "reading nats.url");

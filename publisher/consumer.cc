@@ -71,7 +71,11 @@ std::optional<DeliveryPlace> parse_reply(std::string_view reply) {
 }
 
 Consumer::Consumer(Connection& nats, std::string stream, std::string filter, StreamSequence from)
-    : nats_(nats), stream_(std::move(stream)), filter_(std::move(filter)), position_(from), subscription_(nats.own(nullptr)) {
+    : nats_(nats),
+      stream_(std::move(stream)),
+      filter_(std::move(filter)),
+      position_(from),
+      subscription_(nats.own(nullptr)) {
   subscribe();
 }
 

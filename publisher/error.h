@@ -8,12 +8,12 @@
 namespace publisher {
 
 enum class Failure {
-  unavailable,      // no connection, no answer, no leader: passes by itself
-  refused,          // credentials or permissions
-  handshake,        // TLS: certificates that do not fit, or a server that broke off
-  bad_settings,     // the settings themselves: a file that cannot be read, a malformed URL
-  api,              // JetStream answered with an error; see api_code()
-  unexpected_ack,   // the chain broke: resync finds out why
+  unavailable,     // no connection, no answer, no leader: passes by itself
+  refused,         // credentials or permissions
+  handshake,       // TLS: certificates that do not fit, or a server that broke off
+  bad_settings,    // the settings themselves: a file that cannot be read, a malformed URL
+  api,             // JetStream answered with an error; see api_code()
+  unexpected_ack,  // the chain broke: resync finds out why
 };
 
 class Error : public std::runtime_error {

@@ -65,9 +65,9 @@ KeyValueEntry KeyValue::get(Connection& nats) const {
 std::uint64_t KeyValue::put(Connection& nats, std::string_view value,
                             std::uint64_t expected) const {
   natsMsg* raw = nullptr;
-  check(natsMsg_Create(&raw, subject_.c_str(), nullptr, value.data(),
-                       static_cast<int>(value.size())),
-        "making a message");
+  check(
+      natsMsg_Create(&raw, subject_.c_str(), nullptr, value.data(), static_cast<int>(value.size())),
+      "making a message");
   const NatsMessage message(raw);
   check(natsMsgHeader_Set(raw, "Nats-Expected-Last-Subject-Sequence",
                           std::to_string(expected).c_str()),

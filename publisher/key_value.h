@@ -19,7 +19,8 @@ struct KeyValueEntry {
 class KeyValue {
  public:
   // `key` must be legal for NATS: A-Z a-z 0-9 - _ = / and dots between.
-  KeyValue(std::string bucket, std::string key) : bucket_(std::move(bucket)), key_(std::move(key)) {}
+  KeyValue(std::string bucket, std::string key)
+      : bucket_(std::move(bucket)), key_(std::move(key)) {}
 
   // Makes the bucket when there is none: file storage, one value a key.
   void ensure_bucket(Connection& nats, int replicas) const;

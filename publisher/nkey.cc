@@ -98,8 +98,7 @@ std::string nkey_public(const std::string& seed_file) {
   }
   const unsigned char prefix =
       static_cast<unsigned char>(((raw[0] & 7U) << 5) | ((raw[1] & 0xF8U) >> 3));
-  const Key key(
-      EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw.data() + 2, key_bytes));
+  const Key key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, raw.data() + 2, key_bytes));
   OPENSSL_cleanse(raw.data(), raw.size());
   std::array<unsigned char, key_bytes> point{};
   std::size_t length = point.size();

@@ -16,8 +16,7 @@ void on_ack(natsConnection*, natsSubscription*, natsMsg* raw, void* closure) {
   NumberedAck numbered;
   const char* subject = natsMsg_GetSubject(raw);
   const char* token = std::strrchr(subject, '.') + 1;
-  const auto [end, error] =
-      std::from_chars(token, subject + std::strlen(subject), numbered.number);
+  const auto [end, error] = std::from_chars(token, subject + std::strlen(subject), numbered.number);
   if (error != std::errc() || *end != '\0') return;  // not a reply to anything that was sent
   numbered.ack = parse_ack(raw);
   (*static_cast<std::shared_ptr<AckInbox>*>(closure))->put(std::move(numbered));
@@ -41,8 +40,7 @@ Publisher::Publisher(Connection& nats, StreamSequence last, Window window,
   const std::string wildcard = reply_prefix_ + "*";
   auto* shared = new std::shared_ptr<AckInbox>(inbox_);
   natsSubscription* raw = nullptr;
-  const auto status =
-      natsConnection_Subscribe(&raw, nats.get(), wildcard.c_str(), &on_ack, shared);
+  const auto status = natsConnection_Subscribe(&raw, nats.get(), wildcard.c_str(), &on_ack, shared);
   if (status != NATS_OK) {
     delete shared;
     throw_status(status, "subscribing to acks");
@@ -61,8 +59,7 @@ std::uint64_t Publisher::publish(const Envelope& envelope, Clock::time_point now
   expected_.clear();
   fmt::format_to(std::back_inserter(expected_), "{}", base_.value + sent_);
   send(envelope.subject, reply_, envelope.payload,
-       {{"Nats-Msg-Id", envelope.message_id},
-        {"Nats-Expected-Last-Sequence", expected_.c_str()}});
+       {{"Nats-Msg-Id", envelope.message_id}, {"Nats-Expected-Last-Sequence", expected_.c_str()}});
   if (sizes_.empty()) progress_ = now;
   sizes_.push_back(static_cast<std::uint32_t>(envelope.payload.size()));
   bytes_ += envelope.payload.size();
@@ -126,9 +123,8 @@ Publisher::Settled Publisher::settle(Clock::time_point now) {
   const bool stalled = (!sizes_.empty() && now - progress_ > window_.stall) ||
                        (save_sent_ && now - *save_sent_ > window_.stall);
   if (stalled) {
-    throw Error(Failure::unavailable,
-                fmt::format("no ack within {} ms for {} messages in flight",
-                            window_.stall.count(), sizes_.size()));
+    throw Error(Failure::unavailable, fmt::format("no ack within {} ms for {} messages in flight",
+                                                  window_.stall.count(), sizes_.size()));
   }
   return settled;
 }

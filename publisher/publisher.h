@@ -58,8 +58,8 @@ class Publisher {
   // Sends, without waiting. Messages are numbered 1, 2, 3… Throws Failure::unavailable.
   std::uint64_t publish(const Envelope& envelope, Clock::time_point now);
 
-  // Writes to the key when its revision is still `expected`; the answer comes with settle(). At most
-  // one may be under way.
+  // Writes to the key when its revision is still `expected`; the answer comes with settle(). At
+  // most one may be under way.
   void save(const KeyValue& key, std::string_view value, std::uint64_t expected,
             Clock::time_point now);
   bool saving() const { return save_sent_.has_value(); }

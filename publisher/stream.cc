@@ -68,9 +68,9 @@ void find_breaches(const Json& config, const StreamSettings& wanted, StreamFindi
   const auto fail = [&](const std::string& text) { found.fails.push_back(text); };
   const auto subjects = config.value("subjects", std::vector<std::string>{});
   for (const std::string& subject : wanted.subjects) {
-    const bool taken = std::any_of(subjects.begin(), subjects.end(), [&](const std::string& filter) {
-      return covers(filter, subject);
-    });
+    const bool taken =
+        std::any_of(subjects.begin(), subjects.end(),
+                    [&](const std::string& filter) { return covers(filter, subject); });
     if (!taken) {
       fail(fmt::format("it does not take {} (it takes {}): add that subject", subject,
                        fmt::join(subjects, ", ")));
@@ -106,7 +106,8 @@ void find_breaches(const Json& config, const StreamSettings& wanted, StreamFindi
 
 void find_differences(const Json& config, const StreamSettings& wanted, StreamFindings& found) {
   const auto warn = [&](const char* key, const auto& is, const auto& configured) {
-    found.warns.push_back(fmt::format("{} is {}, where the configuration says {}", key, is, configured));
+    found.warns.push_back(
+        fmt::format("{} is {}, where the configuration says {}", key, is, configured));
   };
   const Json asked = to_config(wanted);
   for (const char* key : {"discard", "num_replicas", "max_age", "max_bytes", "duplicate_window"}) {
@@ -116,7 +117,7 @@ void find_differences(const Json& config, const StreamSettings& wanted, StreamFi
   const std::string compression = config.value("compression", "none");
   if (compression != wanted.compression) warn("compression", compression, wanted.compression);
   if (config.value("max_msgs_per_subject", std::int64_t{-1}) > 0) {
-    found.warns.push_back(
+    found.warns.emplace_back(
         "max_msgs_per_subject is set: older records of a subject are removed, and a consumer that "
         "reads late does not see them");
   }
@@ -135,7 +136,7 @@ std::optional<StreamInfo> stream_info(Connection& nats, const std::string& name)
 
 StreamInfo create_stream(Connection& nats, const StreamSettings& settings) {
   const Json asked = to_config(settings);
-  const StreamInfo info = to_info(nats.api("STREAM.CREATE." + settings.name, asked.dump()));
+  StreamInfo info = to_info(nats.api("STREAM.CREATE." + settings.name, asked.dump()));
   const Json got = Json::parse(info.config);
   for (const auto& [key, value] : asked.items()) {
     if (!got.contains(key) || got[key] != value) {

@@ -66,8 +66,8 @@ std::optional<StoredMessage> ask(Connection& nats, const std::string& stream, co
 }
 
 // The answers to one request for each sequence in [from, to], in any order of arrival.
-std::vector<StoredMessage> ask_many(Connection& nats, const std::string& stream,
-                                    std::uint64_t from, std::uint64_t to) {
+std::vector<StoredMessage> ask_many(Connection& nats, const std::string& stream, std::uint64_t from,
+                                    std::uint64_t to) {
   const std::string subject = nats.api_prefix() + ".STREAM.MSG.GET." + stream;
   char* raw_inbox = nullptr;
   check(natsInbox_Create(&raw_inbox), "making an inbox");

@@ -139,7 +139,8 @@ TEST(RereadTampered, ForeignMessageBetweenOursReplacedNone) {
       window[i].sequence = StreamSequence(window[i - 1].sequence.value + 1);
     }
     tampered.seen.stream.last = window.back().sequence;
-    EXPECT_THAT(detected(tampered, no_limit), HasSubstr("none of walferry's is known to be missing"));
+    EXPECT_THAT(detected(tampered, no_limit),
+                HasSubstr("none of walferry's is known to be missing"));
   });
 }
 

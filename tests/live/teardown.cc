@@ -9,16 +9,13 @@
 #include "publisher/tail.h"
 #include "tests/servers/nats_server.h"
 
+namespace servers {
 namespace {
-
-using namespace servers;
 
 TEST(Teardown, ManyPublishersAreDroppedWithAcksUnderWay) {
   NatsServer server;
-  server.jetstream().create_stream({{"name", "FULL"},
-                                    {"subjects", {"full.>"}},
-                                    {"discard", "new"},
-                                    {"max_bytes", 50'000}});
+  server.jetstream().create_stream(
+      {{"name", "FULL"}, {"subjects", {"full.>"}}, {"discard", "new"}, {"max_bytes", 50'000}});
   const std::string body(600, 'x');
   const int rounds = long_tests() ? 5000 : 500;
   int refused = 0;
@@ -51,3 +48,4 @@ TEST(Teardown, ManyPublishersAreDroppedWithAcksUnderWay) {
 }
 
 }  // namespace
+}  // namespace servers

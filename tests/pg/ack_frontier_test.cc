@@ -42,7 +42,7 @@ TEST(AckFrontier, CommittedAfterItsAcksCountsAtOnce) {
 
 TEST(AckFrontier, ALaterTransactionWaitsForTheEarlier) {
   AckFrontier frontier;
-  for (const std::uint64_t number : {1, 2}) {
+  for (const std::uint64_t number : {1U, 2U}) {
     frontier.begin();
     frontier.sent(number);
     frontier.committed(Lsn(100 * number));
@@ -64,7 +64,7 @@ TEST(AckFrontier, ATransactionWithoutMessagesCountsAtOnceOrBehindThoseInFlight) 
   frontier.begin();
   frontier.sent(1);
   frontier.committed(Lsn(200));
-  for (const std::uint64_t end : {300, 400}) {
+  for (const std::uint64_t end : {300U, 400U}) {
     frontier.begin();
     frontier.committed(Lsn(end));
   }

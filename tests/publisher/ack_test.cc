@@ -86,7 +86,8 @@ TEST(ParseAck, ThrowsForNoTypeOfAnyField) {
     const std::string v = value;
     EXPECT_NO_THROW(parse_ack(R"({"error":)" + v + "}"));
     EXPECT_NO_THROW(parse_ack(R"({"error":{"code":)" + v + "}}"));
-    EXPECT_NO_THROW(parse_ack(R"({"error":{"err_code":)" + v + R"(,"description":)" + v + "}}"));
+    EXPECT_NO_THROW(parse_ack(R"({"error":{"err_code":)" + v + "}}"));
+    EXPECT_NO_THROW(parse_ack(R"({"error":{"description":)" + v + "}}"));
     EXPECT_NO_THROW(parse_ack(R"({"seq":)" + v + "}"));
     EXPECT_NO_THROW(parse_ack(R"({"seq":1,"duplicate":)" + v + "}"));
   }
@@ -98,7 +99,7 @@ NumberedAck numbered(std::uint64_t number) {
 
 TEST(AckInbox, GivesWhatArrivedInOrderAndOnce) {
   AckInbox inbox([] {});
-  for (const std::uint64_t n : {1, 2, 3}) inbox.put(numbered(n));
+  for (const std::uint64_t n : {1U, 2U, 3U}) inbox.put(numbered(n));
   std::vector<NumberedAck> taken;
   inbox.take(taken);
   ASSERT_EQ(taken.size(), 3U);

@@ -37,7 +37,7 @@ constexpr const char* counted_public = "UAB2CB576PHBBPQ5ODORRZ2LYCMWPZGWGCN2KDK7
 
 class SeedFile : public testing::Test {
  protected:
-  ~SeedFile() override { std::remove(path_.c_str()); }
+  void TearDown() override { std::remove(path_.c_str()); }
   const std::string& with(const std::string& text) {
     std::ofstream(path_) << text;
     return path_;

@@ -9,9 +9,9 @@
 #include "tests/servers/nats_server.h"
 #include "tests/servers/tcp_proxy.h"
 
+namespace servers {
 namespace {
 
-using namespace servers;
 using nlohmann::ordered_json;
 
 ordered_json object_of(const std::vector<TrueColumn>& row, bool nulls) {
@@ -248,3 +248,4 @@ TEST(Servers, CloneOfAClusterBecomesAnotherTimelineOfTheSameSystem) {
 }
 
 }  // namespace
+}  // namespace servers

@@ -18,7 +18,8 @@
 
 namespace scenarios {
 
-using namespace servers;
+// Scenarios are written in its words.
+using namespace servers;  // NOLINT(google-build-using-namespace)
 
 // The binary under test: $WALFERRY_BINARY, else the one that was built.
 std::string walferry_binary();

@@ -277,8 +277,10 @@ TEST_F(Values, HostileNamesAreOnlyNames) {
   start();
   for (const auto& name : names) {
     const std::string table = sql_name(name.schema) + "." + sql_name(name.table);
-    exec("INSERT INTO " + table + " VALUES (1, 'v', 7); UPDATE " + table +
-         " SET \"Id.x\" = 2; DELETE FROM " + table + "; TRUNCATE " + table);
+    exec("INSERT INTO " + table + " VALUES (1, 'v', 7)");
+    exec("UPDATE " + table + " SET \"Id.x\" = 2");
+    exec("DELETE FROM " + table);
+    exec("TRUNCATE " + table);
   }
   expect_exact();
   const auto all = records();

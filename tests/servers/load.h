@@ -30,7 +30,7 @@ class Load {
   // The query for rows_of() of one of them.
   static std::string select_rows(const std::string& table);
 
-  Load(std::string conninfo, LoadOptions options = {});
+  explicit Load(std::string conninfo, LoadOptions options = {});
   ~Load();
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;

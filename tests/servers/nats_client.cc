@@ -167,7 +167,7 @@ void NatsClient::publish(const std::string& subject, std::string_view payload,
   if (!headers.empty()) {
     head = "NATS/1.0\r\n";
     for (const auto& [name, value] : headers) {
-      head += name + ": " + value + "\r\n";
+      head.append(name).append(": ").append(value).append("\r\n");
     }
     head += "\r\n";
   }

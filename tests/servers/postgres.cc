@@ -49,7 +49,7 @@ std::string template_cluster() {
   if (lock < 0 || ::flock(lock, LOCK_EX) != 0) {
     throw std::runtime_error("cannot lock " + folder);
   }
-  const std::string data = folder + "/data";
+  std::string data = folder + "/data";
   if (!fs::exists(folder + "/complete")) {
     fs::remove_all(data);
     make_cluster(data);
@@ -115,7 +115,7 @@ void PostgresCluster::start() {
       "wal_level=logical",  "max_wal_senders=20",   "max_replication_slots=20",
       "fsync=off",          "full_page_writes=off", "shared_buffers=32MB",
       "max_connections=60", "autovacuum=off",       "unix_socket_directories=" + dir_.path()};
-  settings.push_back(lease_ ? "listen_addresses=127.0.0.1" : "listen_addresses=");
+  settings.emplace_back(lease_ ? "listen_addresses=127.0.0.1" : "listen_addresses=");
   settings.push_back("port=" + (lease_ ? lease_->text() : "5432"));
   settings.insert(settings.end(), options_.settings.begin(), options_.settings.end());
   Spawn spawn{.argv = {postgres_program("postgres"), "-D", data()},
@@ -124,7 +124,7 @@ void PostgresCluster::start() {
               .stderr_file = dir_.file("log"),
               .death_signal = SIGQUIT};
   for (const auto& setting : settings) {
-    spawn.argv.push_back("-c");
+    spawn.argv.emplace_back("-c");
     spawn.argv.push_back(setting);
   }
   process_ = std::make_unique<Process>(spawn);
@@ -164,7 +164,7 @@ void PostgresCluster::resume() { signal_all(SIGCONT); }
 void PostgresCluster::set(const std::string& setting) { options_.settings.push_back(setting); }
 
 std::string PostgresCluster::private_file(const std::string& name, const std::string& text) {
-  const std::string file = dir_.file(name);
+  std::string file = dir_.file(name);
   write_file(file, text);
   fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
   give_to_server_user(file);
