@@ -7,11 +7,11 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "connector/observe.h"
 #include "connector/remedy.h"
 #include "connector/resume.h"
 #include "connector/session.h"
 #include "connector/verbs.h"
-#include "publisher/tail.h"
 
 namespace connector {
 namespace {
@@ -41,31 +41,6 @@ void add_lines(std::string& out, std::string_view text, const char* before,
   out += printable(text);
 }
 
-Observed observed(const Config& config, PostgresView& postgres, const NatsView& nats) {
-  Observed seen;
-  if (nats.saved.value) seen.saved = parse_saved_position(*nats.saved.value);
-  seen.slot = postgres.slot;
-  seen.slot_name = config.source.slot;
-  seen.stream_name = config.stream.name;
-  if (nats.stream) {
-    seen.stream = *nats.stream;
-    seen.window = to_records(
-        publisher::read_back(*nats.nats, config.stream.name, seen.stream.first, seen.stream.last,
-                             config.publish.max_in_flight, config.publish.max_in_flight_bytes),
-        config.source.slot);
-  }
-  // The server's WAL end, asked for again: a daemon may have stored more meanwhile.
-  const pg::SystemIdentity identity = postgres.replication->identify();
-  seen.system_id = identity.system_id;
-  seen.timeline = identity.timeline;
-  seen.wal_end = identity.wal_flushed;
-  if (seen.saved && !seen.saved->intent && seen.saved->timeline != seen.timeline) {
-    seen.fork = postgres.replication->fork_of(seen.saved->timeline, seen.timeline);
-  }
-  seen.settings = record_settings(config, *postgres.publications);
-  return seen;
-}
-
 std::string what_run_does(const Config& config, const Resume& plan) {
   if (plan.create_slot) {
     return fmt::format("run begins: it makes slot \"{}\", and publishes what commits from then on",
@@ -86,7 +61,12 @@ Findings check_position(const Config& config, PostgresView& postgres, const Nats
     return {};  // somebody else's slot says nothing about ours
   }
   try {
-    const Resume plan = decide(observed(config, postgres, nats));
+    const Wakeup never_stopped;
+    Observed seen = observe(config, {}, *postgres.sql, *postgres.replication, *postgres.identity,
+                            *nats.nats, never_stopped)
+                        .seen;
+    seen.settings = record_settings(config, *postgres.publications);
+    const Resume plan = decide(seen);
     Finding finding{Verdict::ok, "position", what_run_does(config, plan), ""};
     if (!plan.notes.empty()) {
       finding.verdict = Verdict::warn;

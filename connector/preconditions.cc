@@ -66,9 +66,12 @@ Findings slot_findings(const std::string& name, const pg::SlotInfo& slot,
 Findings table_findings(const TableSelection::Resolved& resolved) {
   Findings found;
   for (const std::string& name : resolved.missing) {
-    found.push_back({Verdict::fail, "table " + readable_name(name),
-                     fmt::format("table {} does not exist in this database", readable_name(name)),
-                     "create it, or take its [[table]] out"});
+    found.push_back(
+        {Verdict::fail, "table " + readable_name(name),
+         fmt::format("table {} does not exist in this database (a view or a foreign table has no "
+                     "WAL, and does not count)",
+                     readable_name(name)),
+         "create it, or take its [[table]] out"});
   }
   for (const std::string& name : resolved.unfit) {
     found.push_back(

@@ -64,22 +64,6 @@ publisher::StreamInfo create_stream(const Config& config, publisher::Connection&
   return publisher::create_stream(nats, wanted);
 }
 
-// A new leader may answer with less than the stream has.
-publisher::StreamInfo settled_info(const Config& config, publisher::Connection& nats,
-                                   const std::optional<SavedPosition>& saved,
-                                   const Wakeup& wakeup) {
-  publisher::StreamInfo info =
-      publisher::stream_info(nats, config.stream.name).value_or(publisher::StreamInfo{});
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
-  while (saved && info.replicas > 1 && info.created == saved->stream_created &&
-         info.last < saved->last && std::chrono::steady_clock::now() < deadline &&
-         !wakeup.stop_requested()) {
-    wakeup.wait_for(milliseconds(250));
-    info = publisher::stream_info(nats, config.stream.name).value_or(info);
-  }
-  return info;
-}
-
 void create_slot(const Config& config, Session& session, const Resume& plan, bool first) {
   if (plan.drop_slot) pg::drop_slot(*session.sql, config.source.slot);
   if (first) {
@@ -97,34 +81,6 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   session.saved.origin = start;
   session.saved.confirmed = start;
   session.slot_confirmed = start;
-}
-
-// The order is part of the answer: each thing is read before those that can only be ahead of it.
-// The slot is never ahead of the saved position, that never ahead of the stream, and the stream
-// never ahead of the server's WAL; a walferry that works meanwhile does not make it look otherwise.
-Observed observe(const Config& config, Permissions permissions, Session& session,
-                 const pg::SystemIdentity& identity, const Wakeup& wakeup) {
-  Observed seen;
-  seen.slot = pg::slot_info(*session.sql, config.source.slot);
-  seen.slot_name = config.source.slot;
-  const publisher::KeyValueEntry entry = session.key.get(*session.nats);
-  session.revision = entry.revision;
-  if (entry.value) seen.saved = parse_saved_position(*entry.value);
-  seen.stream_name = config.stream.name;
-  seen.stream = settled_info(config, *session.nats, seen.saved, wakeup);
-  seen.window = to_records(
-      publisher::read_back(*session.nats, config.stream.name, seen.stream.first, seen.stream.last,
-                           config.publish.max_in_flight, config.publish.max_in_flight_bytes),
-      config.source.slot);
-  seen.wal_end = pg::flushed_wal_lsn(*session.sql);
-  seen.system_id = identity.system_id;
-  seen.timeline = identity.timeline;
-  if (seen.saved && !seen.saved->intent && seen.saved->timeline != identity.timeline) {
-    seen.fork = session.replication.fork_of(seen.saved->timeline, identity.timeline);
-  }
-  seen.adopt = permissions.adopt;
-  seen.accept_gap = permissions.accept_gap;
-  return seen;
 }
 
 }  // namespace
@@ -153,14 +109,19 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
                   .slot_confirmed = {}};
   if (!info) {
     // Where a stream has gone that positions depend on, nothing may be made in its place.
-    decide(observe(config, permissions, session, identity, wakeup));
+    decide(observe(config, permissions, *session.sql, session.replication, identity, *session.nats,
+                   wakeup)
+               .seen);
     info = create_stream(config, *session.nats);
   }
   session.key.ensure_bucket(*session.nats, info->replicas);
   const auto publications = refresh_publications(config, *session.sql, true);
   pass(Failpoint::after_publication);
 
-  Observed seen = observe(config, permissions, session, identity, wakeup);
+  Observation observation = observe(config, permissions, *session.sql, session.replication,
+                                    identity, *session.nats, wakeup);
+  Observed& seen = observation.seen;
+  session.revision = observation.revision;
   seen.settings = record_settings(config, publications);
   const auto slot_after = pg::slot_info(*session.sql, config.source.slot);
   if (slot_after && slot_after->active) {
@@ -263,21 +224,6 @@ std::string record_settings(const Config& config, const std::vector<std::string>
                         {"tables", tables},
                         {"exclude", config.source.exclude_tables}}
       .dump();
-}
-
-std::vector<StoredRecord> to_records(const std::vector<publisher::StoredMessage>& messages,
-                                     const std::string& slot) {
-  std::vector<StoredRecord> records;
-  const std::string prefix = slot + ":";
-  for (const publisher::StoredMessage& message : messages) {
-    StoredRecord record{.sequence = message.sequence, .position = std::nullopt};
-    const std::string* id = message.header("Nats-Msg-Id");
-    if (id != nullptr && id->compare(0, prefix.size(), prefix) == 0) {
-      record.position = parse_position(std::string_view(*id).substr(prefix.size()));
-    }
-    records.push_back(record);
-  }
-  return records;
 }
 
 }  // namespace connector

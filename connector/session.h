@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "connector/config.h"
+#include "connector/observe.h"
 #include "connector/reread.h"
 #include "connector/saved_position.h"
 #include "connector/wakeup.h"
@@ -17,14 +18,8 @@
 #include "publisher/connection.h"
 #include "publisher/key_value.h"
 #include "publisher/stream.h"
-#include "publisher/tail.h"
 
 namespace connector {
-
-struct Permissions {
-  bool adopt = false;
-  bool accept_gap = false;
-};
 
 struct Session {
   pg::ReplicationStream replication;  // streaming
@@ -58,9 +53,5 @@ std::string record_settings(const Config& config, const std::vector<std::string>
 
 // What the server must take of a message beside its payload: ids, the chain, a header or two.
 inline constexpr std::uint64_t header_room = 512;
-
-// Headers and payloads that the stream holds, as the decision wants them.
-std::vector<StoredRecord> to_records(const std::vector<publisher::StoredMessage>& messages,
-                                     const std::string& slot);
 
 }  // namespace connector
