@@ -25,8 +25,8 @@ namespace {
 
 using connector::Exit;
 
-// What drains at most 5 s may still hang in a system call to a host that does not answer.
-constexpr int hard_limit_s = 7;
+// What drains may hang in a system call to a host that does not answer.
+constexpr int hard_limit_s = 5;
 
 sigset_t block_signals() {
   sigset_t signals;

@@ -114,6 +114,20 @@ Findings publication_findings(const pg::PublicationPlan& plan) {
   return found;
 }
 
+Findings unowned_findings(const pg::PublicationPlan& plan) {
+  Findings found;
+  for (const auto& [schema, table] : plan.unowned) {
+    const std::string name = quoted_name(schema, table);
+    found.push_back({Verdict::fail, "table " + readable_name(name),
+                     fmt::format("table {} cannot be published: only its owner may do that",
+                                 readable_name(name)),
+                     fmt::format("grant its owner's role to walferry's, or leave it out: "
+                                 "source.exclude_tables = ['{}']",
+                                 name)});
+  }
+  return found;
+}
+
 Findings payload_findings(const Config& config, std::int64_t max_payload) {
   const std::int64_t wanted = stream_settings(config).largest_message;
   if (max_payload >= wanted) {

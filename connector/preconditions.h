@@ -41,6 +41,7 @@ Findings identity_findings(const TableSelection::Resolved& resolved,
                            const pg::PublicationPlan& plan);
 // Why a publication that somebody else made does not fit.
 Findings publication_findings(const pg::PublicationPlan& plan);
+Findings unowned_findings(const pg::PublicationPlan& plan);
 
 Findings payload_findings(const Config& config, std::int64_t max_payload);
 // `info`: nothing when there is no such stream.

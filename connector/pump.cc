@@ -22,7 +22,7 @@ constexpr int reads_per_turn = 128;  // between two looks at acks and deadlines
 constexpr std::chrono::nanoseconds wake_interval{250'000};
 constexpr seconds save_interval{1};
 constexpr seconds refresh_interval{60};
-constexpr seconds drain_limit{5};
+constexpr seconds drain_limit{4};  // and finish() may take one more
 constexpr seconds silence_limit{30};
 // While a position is waited for, the server is asked for it this often when nothing arrives.
 constexpr milliseconds until_interval{50};
@@ -46,7 +46,8 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       next_status_(Clock::now()),
       next_save_(Clock::now()),
       next_refresh_(Clock::now() + refresh_interval),
-      last_heard_(Clock::now()) {}
+      last_heard_(Clock::now()),
+      progress_(until, Clock::now()) {}
 
 Pump::Ended Pump::run() {
   std::optional<Clock::time_point> drain_deadline;
@@ -68,6 +69,8 @@ Pump::Ended Pump::run() {
     refresh_tables_if_due(now);
     if (ending || !read_some()) wait(now);
     if (publisher_.has_room()) warn_of_silence(now);
+    progress_.report(now, stored_, std::max(frontier_.stored(), stored_tail_.commit_lsn),
+                     [this] { return pg::flushed_wal_lsn(*session_.sql); });
   }
 }
 
@@ -184,12 +187,13 @@ void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
     encode(*table.encoder, held_.body);
   } catch (const BadValue& bad) {
     throw Stop(Exit::precondition,
-               fmt::format("table {}, position {}: {}", table.encoder->name(),
-                           connector::to_string(position), bad.what()),
+               fmt::format("table {}, position {}{}: {}", table.encoder->name(),
+                           connector::to_string(position), key_for_log(held_.body), bad.what()),
                "correct the value (a database with encoding SQL_ASCII stores any bytes)");
   }
   transaction_.append_position(held_.body, change_lsn_, ordinal_);
-  held_.subject = table.encoder->subject(op);
+  held_.table.assign(table.encoder->name());
+  held_.subject.assign(table.encoder->subject(op));
   held_.id.clear();
   fmt::format_to(std::back_inserter(held_.id), "{}:{:016X}:{}", config_.source.slot,
                  position.commit_lsn.value, position.ordinal);
@@ -203,9 +207,10 @@ void Pump::release_held(bool last) {
   if (held_.body.size() > config_.publish.max_message) {
     throw Stop(
         Exit::precondition,
-        fmt::format("the record {} at position {} has {} bytes, and publish.max_message is {}",
-                    held_.subject, connector::to_string(held_.position), held_.body.size(),
-                    config_.publish.max_message),
+        fmt::format("table {}, position {}{}: the record has {} bytes, and "
+                    "publish.max_message is {}",
+                    held_.table, connector::to_string(held_.position), key_for_log(held_.body),
+                    held_.body.size(), config_.publish.max_message),
         "raise publish.max_message (and max_payload of nats-server), or leave the table out");
   }
   pass(Failpoint::before_publish);
@@ -214,6 +219,11 @@ void Pump::release_held(bool last) {
       Clock::now());
   frontier_.sent(number);
   in_flight_.push_back(held_.position);
+}
+
+std::string Pump::key_for_log(std::string_view record) const {
+  const std::string_view key = config_.log.keys ? key_in(record) : std::string_view();
+  return key.empty() ? "" : fmt::format(", key {}", key);
 }
 
 Pump::Table& Pump::table_of(const pg::Relation& relation) {
@@ -323,14 +333,7 @@ void Pump::refresh_tables_if_due(Clock::time_point now) {
   if (!asked && now < next_refresh_) return;
   next_refresh_ = now + refresh_interval;
   if (asked) spdlog::info("looking at the tables again");
-  try {
-    refresh_publications(config_, *session_.sql, false);
-  } catch (const pqxx::sql_error& error) {
-    // A lock that somebody holds, a table that belongs to somebody else: the tables that are
-    // captured already go on, and the next look is in a minute.
-    spdlog::error("the publications could not be changed: {} {}", one_line(error.what()),
-                  remedy_for(error).hint);
-  }
+  refresh_publications(config_, *session_.sql);
 }
 
 void Pump::look_for_until(pg::Lsn wal_end) {

@@ -20,6 +20,7 @@
 #include <unordered_map>
 
 #include "connector/config.h"
+#include "connector/progress.h"
 #include "connector/record.h"
 #include "connector/session.h"
 #include "connector/table_selection.h"
@@ -52,6 +53,7 @@ class Pump {
   };
   struct HeldRecord {
     bool present = false;
+    std::string table;
     std::string subject;
     std::string id;
     std::string body;
@@ -79,6 +81,7 @@ class Pump {
   void release_held(bool last);
   Table& table_of(const pg::Relation& relation);
   pg::TypeId base_type(pg::TypeId type);
+  std::string key_for_log(std::string_view record) const;
 
   // Progress.
   void settle(Clock::time_point now);
@@ -125,6 +128,7 @@ class Pump {
   Clock::time_point next_refresh_;
   Clock::time_point last_heard_;
   Clock::time_point last_wake_;
+  Progress progress_;
   bool unsent_status_ = false;
   bool warned_cut_short_ = false;
   bool reported_ = false;

@@ -211,6 +211,31 @@ void TransactionEncoder::append_end(std::string& out, bool last) const {
   out += end_json_;
 }
 
+std::string_view key_in(std::string_view record) {
+  constexpr std::string_view label = ",\"key\":";  // unquoted, and so not within a string
+  const auto found = record.find(label);
+  if (found == std::string_view::npos) return {};
+  const std::string_view rest = record.substr(found + label.size());
+  bool in_string = false;
+  int depth = 0;
+  for (std::size_t at = 0; at < rest.size(); ++at) {
+    const char c = rest[at];
+    if (in_string) {
+      if (c == '\\') ++at;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if ((c == '}' || c == ']') && --depth == 0) {
+      return rest.substr(0, at + 1);
+    } else if (depth == 0) {
+      return {};  // null
+    }
+  }
+  return {};
+}
+
 std::string message_id(const std::string& slot, pg::Position position) {
   return fmt::format("{}:{:016X}:{}", slot, position.commit_lsn.value, position.ordinal);
 }

@@ -82,6 +82,9 @@ class TransactionEncoder {
   std::string end_json_;
 };
 
+// The key in a record, or in the beginning of one; empty when it is not there whole.
+std::string_view key_in(std::string_view record);
+
 std::string message_id(const std::string& slot, pg::Position position);
 std::string iso_time(pg::Timestamp time);  // 2026-11-23T10:00:00.123456Z
 

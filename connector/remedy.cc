@@ -37,7 +37,7 @@ Remedy for_sqlstate(std::string_view state) {
   if (state == "3D000") return stop(Exit::precondition, "correct dbname in source.dsn");
   if (state == "42501") {
     return stop(Exit::precondition,
-                "grant the role what the message names; `walferry check` prints the commands");
+                "grant walferry's role what it lacks: `walferry check` prints the commands");
   }
   if (state == "42704") {
     return stop(Exit::position_lost,

@@ -87,6 +87,11 @@ void Reread::match(pg::Position position) {
     disagree(fmt::format("{} is not there, and should stand before message {}", to_string(position),
                          limit));
   }
+  const bool between = next_sequence_ && sequence < limit && next_stored_ < stored.size();
+  if (between && strict(publisher::StreamSequence(sequence)) && !known_.thinned) {
+    disagree(fmt::format("message {}, which held {}, was deleted from the stream", sequence,
+                         to_string(position)));
+  }
   // Counted on only from a match: how many were deleted before the first record seen is unknown.
   if (next_sequence_ && sequence < limit) ++*next_sequence_;
 }

@@ -8,7 +8,8 @@
 // Stream sequences and records map one to one, so each record that WAL yields has a sequence that
 // can be counted from any stored message before it. Hence a record that is not where it should be
 // is seen, also where the stored message itself is gone (expired, purged): then counting replaces
-// looking. A hole is never stepped over.
+// looking. A hole between stored messages is never stepped over, unless the stream's own settings
+// make such holes.
 //
 // Messages that were stored under other settings cannot be counted against today's records: there
 // only their order and their existence in WAL are compared.
@@ -40,6 +41,7 @@ class Reread {
     pg::Position anchor;
     publisher::StreamSequence last;         // the stream's last sequence
     publisher::StreamSequence strict_from;  // from here on, settings are today's
+    bool thinned = false;                   // the stream itself removes messages between others
     bool accept = false;                    // say what is missing, but go on
   };
   explicit Reread(Known known);

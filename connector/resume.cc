@@ -277,6 +277,7 @@ class Decision {
     Reread::Known& known = plan_.known;
     known.last = seen_.stream.last;
     known.accept = seen_.accept_gap;
+    known.thinned = seen_.stream.thinned;
     known.strict_from =
         std::max(plan_.saved.settings_from, StreamSequence(plan_.saved.accepted.value + 1));
     std::copy_if(

@@ -10,6 +10,7 @@
 
 #include "connector/failpoint.h"
 #include "connector/preconditions.h"
+#include "connector/remedy.h"
 #include "connector/resume.h"
 #include "connector/stop.h"
 #include "connector/table_selection.h"
@@ -83,14 +84,30 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   session.slot_confirmed = start;
 }
 
+// Says what cannot be covered, and covers the rest. `always`: tables without an identity are named
+// even where nothing has changed.
+void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
+  const auto say = [](const Finding& finding) {
+    spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
+  };
+  for (const Finding& finding : coverage.findings) say(finding);
+  pg::apply(sql, coverage.plan);
+  if (coverage.plan.statements.empty() && !always) return;
+  for (const std::string& statement : coverage.plan.statements) {
+    spdlog::info("publication: {}", statement);
+  }
+  for (const Finding& finding : identity_findings(coverage.resolved, coverage.plan)) say(finding);
+}
+
 }  // namespace
 
-std::unique_ptr<Session> resync(const Config& config, Permissions permissions, Wakeup& wakeup) {
+std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wakeup) {
   // The replication connection comes first: it alone can tell why a connection is refused.
   pg::ReplicationStream replication = pg::ReplicationStream::open(config.source.dsn);
   auto sql = pg::connect_sql(config.source.dsn);
   const pg::ServerInfo server = pg::server_info(*sql);
   require(server_findings(server));
+  if (!start.wal_end) start.wal_end = pg::flushed_wal_lsn(*sql);
   const auto slot_now = pg::slot_info(*sql, config.source.slot);
   if (slot_now) require(slot_findings(config.source.slot, *slot_now, server));
   if (!wait_for_slot(*sql, config.source.slot, wakeup)) return nullptr;
@@ -107,18 +124,25 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
                   .reread = Reread({}),
                   .last = {},
                   .slot_confirmed = {}};
-  if (!info) {
-    // Where a stream has gone that positions depend on, nothing may be made in its place.
-    decide(observe(config, permissions, *session.sql, session.replication, identity, *session.nats,
-                   wakeup)
+  const Coverage coverage = coverage_of(config, *session.sql);
+  if (start.first) require(coverage.findings);
+  if (!info || (start.first && !coverage.plan.statements.empty())) {
+    // Where positions are lost, nothing may be made in the place of what they depend on.
+    decide(observe(config, start.permissions, *session.sql, session.replication, identity,
+                   *session.nats, wakeup)
                .seen);
-    info = create_stream(config, *session.nats);
   }
+  if (!info) info = create_stream(config, *session.nats);
   session.key.ensure_bucket(*session.nats, info->replicas);
-  const auto publications = refresh_publications(config, *session.sql, true);
+  if (start.first) {
+    apply(*session.sql, coverage, true);
+  } else {
+    refresh_publications(config, *session.sql);
+  }
+  const std::vector<std::string>& publications = coverage.plan.publications;
   pass(Failpoint::after_publication);
 
-  Observation observation = observe(config, permissions, *session.sql, session.replication,
+  Observation observation = observe(config, start.permissions, *session.sql, session.replication,
                                     identity, *session.nats, wakeup);
   Observed& seen = observation.seen;
   session.revision = observation.revision;
@@ -154,24 +178,24 @@ std::unique_ptr<Session> resync(const Config& config, Permissions permissions, W
   return std::make_unique<Session>(std::move(session));
 }
 
-std::vector<std::string> refresh_publications(const Config& config, pqxx::connection& sql,
-                                              bool strict) {
-  const TableSelection::Resolved resolved = TableSelection(config).resolve(sql);
-  const pg::PublicationPlan plan =
-      pg::plan_publications(sql, config.source.publication, resolved.tables);
-  const auto say = [](const Finding& finding) {
-    spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
-  };
-  Findings findings = table_findings(resolved);
-  append(findings, publication_findings(plan));
-  if (strict) require(findings);
-  for (const Finding& finding : findings) say(finding);
-  pg::apply(sql, plan);
-  for (const std::string& statement : plan.statements) spdlog::info("publication: {}", statement);
-  if (!plan.statements.empty() || strict) {
-    for (const Finding& finding : identity_findings(resolved, plan)) say(finding);
+Coverage coverage_of(const Config& config, pqxx::connection& sql) {
+  Coverage coverage;
+  coverage.resolved = TableSelection(config).resolve(sql);
+  coverage.plan =
+      pg::plan_publications(sql, config.source.publication, coverage.resolved.tables, true);
+  coverage.findings = table_findings(coverage.resolved);
+  append(coverage.findings, publication_findings(coverage.plan));
+  append(coverage.findings, unowned_findings(coverage.plan));
+  return coverage;
+}
+
+void refresh_publications(const Config& config, pqxx::connection& sql) {
+  try {
+    apply(sql, coverage_of(config, sql), false);
+  } catch (const pqxx::sql_error& error) {
+    spdlog::error("the publications could not be changed: {}. What to do: {}",
+                  one_line(error.what()), remedy_for(error).hint);
   }
-  return plan.publications;
 }
 
 publisher::ConnectionSettings nats_settings(const Config& config) {

@@ -3,14 +3,17 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <pqxx/pqxx>
 #include <string>
 #include <vector>
 
 #include "connector/config.h"
 #include "connector/observe.h"
+#include "connector/preconditions.h"
 #include "connector/reread.h"
 #include "connector/saved_position.h"
+#include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/catalog.h"
 #include "pg/publication.h"
@@ -34,15 +37,31 @@ struct Session {
   std::chrono::milliseconds status_interval{1000};
 };
 
+// What a start brings that a later attempt does not have.
+struct Start {
+  bool first =
+      true;  // what is wrong with the tables stops it; later it is said, and the rest goes on
+  Permissions permissions;
+  std::optional<pg::Lsn> wal_end;  // filled: the server's, when it was first reached
+};
+
 // The one procedure for start, reconnect, fail-over and every failure. While another session holds
 // the slot it waits: a hot standby. Throws what remedy_for() knows; returns nothing only when a
 // stop was requested meanwhile.
-std::unique_ptr<Session> resync(const Config& config, Permissions permissions, Wakeup& wakeup);
+std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wakeup);
 
-// Makes the publications cover the configured tables. Throws Stop(precondition) when a configured
-// table is missing and `strict`; otherwise that is a warning. Returns the publications' names.
-std::vector<std::string> refresh_publications(const Config& config, pqxx::connection& sql,
-                                              bool strict);
+// The configured tables, and the publications that must cover them.
+struct Coverage {
+  TableSelection::Resolved resolved;
+  pg::PublicationPlan plan;
+  Findings findings;  // what cannot be covered
+};
+Coverage coverage_of(const Config& config, pqxx::connection& sql);
+
+// Looks at the tables again and makes the publications cover them. What cannot be done now (a lock
+// that somebody holds, a table that belongs to somebody else) is logged: the tables that are
+// captured already go on. Throws pqxx::broken_connection only.
+void refresh_publications(const Config& config, pqxx::connection& sql);
 
 publisher::ConnectionSettings nats_settings(const Config& config);
 publisher::StreamSettings stream_settings(const Config& config);

@@ -222,7 +222,11 @@ std::string status_json(const StatusReport& report, bool one_line) {
   Json json;
   json["running"] = report.postgres_error.empty() ? Json(report.running()) : Json(nullptr);
   json["lag_bytes"] = or_null(report.lag_bytes());
-  json["lag_seconds"] = report.last ? or_null(report.last->age_seconds) : Json(nullptr);
+  // At most: the age of the last record, where anything at all may be waiting.
+  const bool caught_up = report.lag_bytes() == 0U;
+  json["lag_seconds"] = caught_up     ? Json(0)
+                        : report.last ? or_null(report.last->age_seconds)
+                                      : Json(nullptr);
   json["postgres"] = {{"reachable", report.postgres_error.empty()}, {"server", report.server}};
   if (report.postgres_error.empty()) {
     json["postgres"]["version"] = report.version;

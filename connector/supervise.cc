@@ -42,7 +42,8 @@ class Supervisor {
       : config_(config),
         command_(command),
         wakeup_(wakeup),
-        permissions_{.adopt = command.adopt, .accept_gap = command.accept_gap},
+        start_{.permissions = {.adopt = command.adopt, .accept_gap = command.accept_gap},
+               .wal_end = {}},
         until_(command.until_lsn) {}
 
   int run() {
@@ -60,14 +61,14 @@ class Supervisor {
  private:
   // True when the work is over.
   bool attempt() {
-    const auto session = resync(config_, permissions_, wakeup_);
+    const auto session = resync(config_, start_, wakeup_);
     if (!session) return true;
     // What the operator allowed was for the gap that was there, not for one to come.
-    permissions_ = {};
+    start_.permissions = {};
+    start_.first = false;
     refusals_ = 0;
-    connected_once_ = true;
     if (command_.until_current && !until_) {
-      until_ = pg::flushed_wal_lsn(*session->sql);
+      until_ = start_.wal_end;
       spdlog::info("running until {}", to_string(*until_));
     }
     Pump pump(config_, *session, wakeup_, until_);
@@ -94,7 +95,7 @@ class Supervisor {
     // A handshake that a restarting server breaks off looks like one that fails for good; a server
     // that was reached before had the right certificates.
     const bool handshake = nats != nullptr && nats->failure() == publisher::Failure::handshake;
-    if (handshake && (connected_once_ || ++refusals_ < refusals_allowed)) remedy.retry = true;
+    if (handshake && (!start_.first || ++refusals_ < refusals_allowed)) remedy.retry = true;
     const std::string what = one_line(error.what());
     if (!remedy.retry) {
       spdlog::error("{}{}{}", what, remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
@@ -112,11 +113,10 @@ class Supervisor {
   const Config& config_;
   const RunCommand& command_;
   Wakeup& wakeup_;
-  Permissions permissions_;
+  Start start_;
   std::optional<pg::Lsn> until_;
   Backoff backoff_;
   int refusals_ = 0;
-  bool connected_once_ = false;
 };
 
 }  // namespace

@@ -29,6 +29,7 @@ Palette palette_for_stdout() {
 }
 
 bool stdin_is_terminal() { return isatty(STDIN_FILENO) == 1; }
+bool stderr_is_terminal() { return isatty(STDERR_FILENO) == 1; }
 bool stdout_is_terminal() { return isatty(STDOUT_FILENO) == 1; }
 
 std::string human_bytes(std::uint64_t bytes) {

@@ -26,6 +26,7 @@ Palette colours();
 
 bool stdin_is_terminal();
 bool stdout_is_terminal();
+bool stderr_is_terminal();
 
 std::string human_bytes(std::uint64_t bytes);    // "812 B", "1.5 MiB"
 std::string human_number(std::uint64_t number);  // "1,234,567"

@@ -132,7 +132,7 @@ std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std
 }
 
 PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name,
-                                  const std::vector<TableInfo>& tables) {
+                                  const std::vector<TableInfo>& tables, bool leave_unowned) {
   PublicationPlan plan;
   const auto main = publication_info(sql, name);
   if (main && !main->ours) {
@@ -149,10 +149,22 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
         inserts_name));
     return plan;
   }
+  const auto covers = [](const std::optional<PublicationInfo>& info, const Name& table) {
+    return info && std::find(info->tables.begin(), info->tables.end(), table) != info->tables.end();
+  };
   std::vector<Name> with_identity;
   std::vector<Name> without;
   for (const TableInfo& table : tables) {
-    (table.has_identity ? with_identity : without).emplace_back(table.schema, table.name);
+    const Name table_name(table.schema, table.name);
+    if (!table.owned && !covers(table.has_identity ? main : inserts, table_name)) {
+      plan.unowned.push_back(table_name);
+      if (leave_unowned) {
+        if (covers(main, table_name)) with_identity.push_back(table_name);
+        if (covers(inserts, table_name)) without.push_back(table_name);
+        continue;
+      }
+    }
+    (table.has_identity ? with_identity : without).push_back(table_name);
   }
   const auto plan_one = [&](const std::string& publication, const char* operations,
                             const std::optional<PublicationInfo>& now,

@@ -39,11 +39,14 @@ struct PublicationPlan {
   std::vector<std::string> publications;  // what START_REPLICATION is given
   std::vector<std::string> statements;    // what makes the publications so; empty: they are
   std::vector<std::string> problems;      // why somebody else's publication does not fit
+  // Not covered, and not to be added by this role, which does not own them.
+  std::vector<std::pair<std::string, std::string>> unowned;
 };
 
-// Compares what is with what the tables need. `tables` must be permanent ones.
+// Compares what is with what the tables need. `tables` must be permanent ones. With `leave_unowned`
+// the statements do what this role can, and leave the unowned ones where they are.
 PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name,
-                                  const std::vector<TableInfo>& tables);
+                                  const std::vector<TableInfo>& tables, bool leave_unowned = false);
 
 // Runs the statements in one transaction, with a lock timeout: a table that is being altered or
 // vacuumed must not hold up the caller.

@@ -49,7 +49,10 @@ StreamInfo to_info(const std::string& answer) {
   info.bytes = state.value("bytes", std::uint64_t{0});
   info.replicas = json.at("config").value("num_replicas", 1);
   if (json.contains("cluster")) info.leader = json["cluster"].value("leader", "");
-  info.config = json.at("config").dump();
+  const Json& config = json.at("config");
+  info.thinned = config.value("max_msgs_per_subject", std::int64_t{-1}) > 0 ||
+                 config.value("allow_msg_ttl", false);
+  info.config = config.dump();
   return info;
 }
 
@@ -82,6 +85,7 @@ void find_breaches(const Json& config, const StreamSettings& wanted, StreamFindi
   };
   expect("retention", "limits", "which removes messages that a consumer has acknowledged");
   expect("storage", wanted.storage, "not what stream.storage says");
+  if (wanted.discard == "new") expect("discard", "new", "which loses the oldest when it is full");
   expect("persist_mode", "default", "which acknowledges before the message is written");
   const auto forbid = [&](const char* key, const char* why) {
     if (config.contains(key) && !config[key].is_null() && config[key] != Json(false) &&
@@ -96,6 +100,7 @@ void find_breaches(const Json& config, const StreamSettings& wanted, StreamFindi
   forbid("subject_transform", "and messages would not be found under their subjects");
   forbid("subject_delete_marker_ttl", "and the server would write messages of its own");
   forbid("allow_msg_schedules", "and the server would write messages of its own");
+  forbid("allow_msg_counter", "and such a stream takes nothing but counters");
   forbid("discard_new_per_subject", "and a subject that is full would stop the stream");
   const auto limit = config.value("max_msg_size", std::int64_t{-1});
   if (limit >= 0 && limit < wanted.largest_message) {
@@ -140,6 +145,7 @@ StreamInfo create_stream(Connection& nats, const StreamSettings& settings) {
   const Json got = Json::parse(info.config);
   for (const auto& [key, value] : asked.items()) {
     if (!got.contains(key) || got[key] != value) {
+      if (info.last == StreamSequence()) nats.api("STREAM.DELETE." + settings.name, "");
       throw Error(Failure::api,
                   fmt::format("stream {}: the server did not take {} = {} (it says {}): it is too "
                               "old for that setting, or its account's limits forbid it",

@@ -38,13 +38,14 @@ struct StreamInfo {
   std::uint64_t bytes = 0;
   int replicas = 1;
   std::string leader;  // empty where the server is not clustered
-  std::string config;  // JSON
+  bool thinned = false;  // its own settings remove messages between others
+  std::string config;    // JSON
 };
 
 // Nothing when there is no such stream. Answered by the stream's leader.
 std::optional<StreamInfo> stream_info(Connection& nats, const std::string& name);
 
-// Throws Failure::api, also when the server did not take every setting.
+// Throws Failure::api, also when the server did not take every setting: then none is left behind.
 StreamInfo create_stream(Connection& nats, const StreamSettings& settings);
 
 // What an existing stream has that the promises do not allow (`fails`), or that differs from the

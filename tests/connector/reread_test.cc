@@ -88,6 +88,36 @@ Reread::Known three_stored() {
   return known;
 }
 
+TEST(Reread, AHoleBetweenStoredMessagesIsAnErrorUnlessTheStreamMakesThem) {
+  Reread::Known known = three_stored();
+  known.stored.erase(known.stored.begin() + 1);
+  const auto read = [&] {
+    Reread reread(known);
+    EXPECT_TRUE(reread.is_stored(at(0x1000, 1)));
+    EXPECT_TRUE(reread.is_stored(at(0x1000, 2)));
+    EXPECT_TRUE(reread.is_stored(at(0x2000, 1)));
+    EXPECT_FALSE(reread.is_stored(at(0x2000, 2)));
+    return reread.accepted();
+  };
+  EXPECT_THROW(read(), Stop);
+  known.accept = true;
+  EXPECT_EQ(read().size(), 1U);
+  known.accept = false;
+  known.thinned = true;
+  EXPECT_TRUE(read().empty());
+}
+
+// The last message deleted: the saved position counts.
+TEST(Reread, ADeletedLastMessageIsCounted) {
+  Reread::Known known = three_stored();
+  known.stored.pop_back();
+  Reread reread(known);
+  EXPECT_TRUE(reread.is_stored(at(0x1000, 1)));
+  EXPECT_TRUE(reread.is_stored(at(0x1000, 2)));
+  EXPECT_TRUE(reread.is_stored(at(0x2000, 1)));
+  EXPECT_FALSE(reread.is_stored(at(0x2000, 2)));
+}
+
 TEST(Reread, VirginStreamHasNothingToRead) {
   Reread reread({});
   EXPECT_TRUE(reread.done());

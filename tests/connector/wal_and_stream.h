@@ -71,6 +71,7 @@ class WalAndStream {
     seen.saved->origin = pg::Lsn(0x10000);
     confirm(seen, slot_at == 0 ? 0x10000 : commits[slot_at - 1].value + 8);
     seen.stream.last = StreamSequence(base + stored);
+    seen.stream.thinned = !deleted.empty();
     seen.window.clear();
     const std::uint64_t first = stored > window ? stored - window : 0;
     for (std::uint64_t i = first; i < stored; ++i) {

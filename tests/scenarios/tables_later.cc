@@ -1,0 +1,130 @@
+// What becomes of the tables while walferry runs: said, and no reason to stop, for the others go
+// on. At a start it is refused.
+#include "tests/scenarios/rig.h"
+
+namespace scenarios {
+namespace {
+
+class TablesLater : public Scenario {
+ protected:
+  // A role that owns `app.mine` and may replicate, but is no superuser.
+  void start_as_owner() {
+    exec(
+        "CREATE ROLE ferry LOGIN REPLICATION; CREATE SCHEMA app; GRANT ALL ON SCHEMA app TO ferry; "
+        "CREATE TABLE app.mine (id int PRIMARY KEY); ALTER TABLE app.mine OWNER TO ferry");
+    exec(
+        "DO $$ BEGIN EXECUTE 'GRANT CREATE ON DATABASE ' || current_database() || ' TO ferry'; "
+        "END $$");
+    settings().set_string("source", "dsn", postgres_.conninfo() + " user=ferry");
+    settings().table("app.*");
+    start();
+  }
+  void cut_connections() {
+    const auto sessions = [this] {
+      return postgres_.value(
+          "SELECT string_agg(pid::text, ',') FROM pg_stat_replication "
+          "WHERE application_name LIKE 'walferry%'");
+    };
+    const std::string before = sessions();
+    exec("SELECT pg_terminate_backend(pid) FROM pg_stat_replication");
+    wait_until(
+        [&] {
+          const std::string now = sessions();
+          return !walferry_.running() || (!now.empty() && now != before);
+        },
+        seconds(60), "walferry is back");
+    EXPECT_TRUE(walferry_.running());
+  }
+  void expect_said(const std::string& words) {
+    EXPECT_TRUE(becomes_true([&] { return says(walferry_.log(), words); }, seconds(30)))
+        << walferry_.log();
+  }
+};
+
+TEST_F(TablesLater, ATableOfSomebodyElseUnderAPatternHoldsUpNobody) {
+  start_as_owner();
+  exec(
+      "CREATE TABLE app.theirs (id int PRIMARY KEY); CREATE TABLE app.second (id int PRIMARY KEY); "
+      "ALTER TABLE app.second OWNER TO ferry");
+  kill(walferry_.pid(), SIGHUP);
+  expect_said("app.theirs cannot be published");
+  expect_said("add table only \"app\".\"second\"");
+  cut_connections();
+  exec(
+      "INSERT INTO app.mine VALUES (1); INSERT INTO app.second VALUES (1); "
+      "INSERT INTO app.theirs VALUES (1)");
+  wait_stored(2);
+  walferry_.stop();
+  EXPECT_EQ(js().last_sequence("CDC"), 2U);
+  walferry_.start();
+  EXPECT_TRUE(says(expect_exit(3), "app.theirs"));
+  settings().raw("").set("source", "exclude_tables", R"(["app.theirs"])");
+  walferry_.start();
+  wait_streaming();
+}
+
+TEST_F(TablesLater, ADroppedTableThatIsConfiguredByNameDoesNotStopTheOthers) {
+  create_table("stays", "id int PRIMARY KEY");
+  create_table("goes", "id int PRIMARY KEY");
+  start();
+  exec("DROP TABLE goes");
+  cut_connections();
+  expect_said("table public.goes does not exist");
+  exec("INSERT INTO stays VALUES (1)");
+  wait_stored(1);
+  walferry_.stop();
+  walferry_.start();
+  EXPECT_TRUE(says(expect_exit(3), "public.goes"));
+}
+
+TEST_F(TablesLater, ALockOnANewTableDoesNotHoldUpAReconnect) {
+  create_table("stays", "id int PRIMARY KEY");
+  settings().no_tables().table("public.*");
+  start();
+  PgSession other = postgres_.connect();
+  exec("CREATE TABLE fresh (id int PRIMARY KEY)");
+  other.exec("BEGIN; LOCK TABLE fresh IN ACCESS EXCLUSIVE MODE");
+  cut_connections();
+  exec("INSERT INTO stays VALUES (1)");
+  wait_stored(1);
+  other.exec("COMMIT");
+  kill(walferry_.pid(), SIGHUP);
+  expect_said("\"public\".\"fresh\"");
+  wait_until(
+      [&] {
+        return postgres_.value(
+                   "SELECT count(*) FROM pg_publication_tables WHERE tablename = "
+                   "'fresh'") == "1";
+      },
+      seconds(30), "the new table is published");
+  exec("INSERT INTO fresh VALUES (1)");
+  wait_stored(2);
+}
+
+// A start that is refused leaves nothing behind that it made.
+TEST_F(TablesLater, ARefusedStartMakesNeitherStreamNorPublicationNorSlot) {
+  create_table("there", "id int PRIMARY KEY");
+  settings().table("public.missing");
+  EXPECT_EQ(walferry_.run_to_exit().exit.code, 3);
+  EXPECT_FALSE(js().stream("CDC"));
+  EXPECT_EQ(postgres_.value("SELECT count(*) FROM pg_publication"), "0");
+  EXPECT_EQ(postgres_.value("SELECT count(*) FROM pg_replication_slots"), "0");
+}
+
+TEST_F(TablesLater, AKeyIsLoggedOnlyWhereThatIsAllowed) {
+  create_table("wide", "id text PRIMARY KEY, v text");
+  settings().set_string("publish", "max_message", "1KiB");
+  start();
+  exec("INSERT INTO wide VALUES ('key-4711', repeat('x', 2000))");
+  std::string log = expect_exit(3);
+  EXPECT_TRUE(says(log, "table public.wide")) << log;
+  EXPECT_FALSE(says(log, "key-4711")) << log;
+  settings().set("log", "keys", "true");
+  walferry_.start();
+  log = expect_exit(3);
+  EXPECT_TRUE(says(log, R"(key {"id":"key-4711"})")) << log;
+  EXPECT_FALSE(says(log, "xxxx")) << log;
+}
+
+}  // namespace
+}  // namespace scenarios
