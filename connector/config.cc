@@ -248,7 +248,9 @@ std::string syntax_problem(std::string_view text, const std::string& file,
   std::string_view what = error.description();
   for (const std::string_view key : {"dsn", "url", "user", "pass", "token"}) {
     if (line_of(text, line).find(key) != std::string_view::npos) {
-      what = "is no TOML here; a string goes into double quotes, closed on the same line";
+      what =
+          "is no TOML here: a string without its double quotes, closed on the same line, or a key "
+          "that is there already";
     }
   }
   return fmt::format("{}:{}: syntax: {}", file, line, what);

@@ -16,10 +16,12 @@ namespace {
 std::string text_of(natsStatus status) {
   natsStatus last = NATS_OK;
   const char* detail = nats_GetLastError(&last);
-  if (detail != nullptr && last == status && *detail != '\0') {
-    return fmt::format("{} ({})", natsStatus_GetText(status), detail);
-  }
-  return natsStatus_GetText(status);
+  const std::string text = natsStatus_GetText(status);
+  if (detail == nullptr || last != status) return text;
+  std::string_view more = detail;
+  const auto place = more.find("): ");  // nats.c puts its own file and line in front
+  if (more.substr(0, 1) == "(" && place != std::string_view::npos) more.remove_prefix(place + 3);
+  return more.empty() || more == text ? text : fmt::format("{} ({})", text, more);
 }
 
 Failure failure_of(natsStatus status) {
