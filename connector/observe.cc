@@ -59,6 +59,7 @@ Observation observe(const Config& config, Permissions permissions, pqxx::connect
   }
   seen.adopt = permissions.adopt;
   seen.accept_gap = permissions.accept_gap;
+  seen.renew_slot = permissions.renew_slot;
   return observation;
 }
 

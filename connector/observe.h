@@ -17,6 +17,7 @@ namespace connector {
 struct Permissions {
   bool adopt = false;
   bool accept_gap = false;
+  bool renew_slot = false;  // what the slot needs is gone, and that is accepted
 };
 
 struct Observation {

@@ -40,9 +40,10 @@ Remedy for_sqlstate(std::string_view state) {
                 "grant walferry's role what it lacks: `walferry check` prints the commands");
   }
   if (state == "42704") {
-    return stop(Exit::position_lost,
-                "a slot or publication that the position needs is gone; once it is back, `run "
-                "--accept-gap` goes on from where both sides can, and says what was lost");
+    return stop(
+        Exit::position_lost,
+        "a slot or publication that the position needs is gone, or was at that place in WAL; "
+        "`run --accept-gap` goes on with a new slot, and says what was lost");
   }
   if (state == "58P01") {
     return stop(Exit::position_lost,
@@ -112,6 +113,9 @@ Remedy remedy_for(const std::exception& error) {
     return for_failure(*nats_error);
   }
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr) return again();
+  // Of libpqxx's own kind, beside sql_error: a deadlock, and a connection lost within COMMIT.
+  if (dynamic_cast<const pqxx::transaction_rollback*>(&error) != nullptr) return again();
+  if (dynamic_cast<const pqxx::in_doubt_error*>(&error) != nullptr) return again();
   if (const auto* sql_error = dynamic_cast<const pqxx::sql_error*>(&error)) {
     return for_sql_error(*sql_error);
   }

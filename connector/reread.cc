@@ -43,7 +43,7 @@ void Reread::saw_change(pg::Position position) {
 
 bool Reread::is_stored(pg::Position position) {
   if (done_) return false;
-  if (position > known_.anchor) return beyond_anchor();
+  if (position > known_.anchor) return beyond_anchor(position);
   match(position);
   return true;
 }
@@ -96,7 +96,7 @@ void Reread::match(pg::Position position) {
   if (next_sequence_ && sequence < limit) ++*next_sequence_;
 }
 
-bool Reread::beyond_anchor() {
+bool Reread::beyond_anchor(pg::Position position) {
   conclude();
   if (done_) return false;
   const publisher::StreamSequence sequence(known_.anchor_sequence.value + counted_beyond_ + 1);
@@ -112,9 +112,28 @@ bool Reread::beyond_anchor() {
     done_ = true;
     return false;
   }
+  if (!may_be_ours(sequence, position.commit_lsn)) {
+    disagree_on_gone();
+    return false;
+  }
   ++counted_beyond_;
   done_ = stored_up_to() == known_.last;
   return true;
+}
+
+// A message behind the anchor that is gone held the next record of WAL, if it went with all before
+// it. One that was deleted by itself may have been anybody's, and one that was there before the
+// record was committed was not ours.
+bool Reread::may_be_ours(publisher::StreamSequence gone, pg::Lsn commit) const {
+  return commit < known_.wal_end && (gone < known_.first || known_.thinned);
+}
+
+void Reread::disagree_on_gone() {
+  disagree(
+      fmt::format("messages {} to {} were deleted, and it cannot be known whether they were "
+                  "walferry's; what WAL holds behind {} is published (again, if they were)",
+                  stored_up_to().value + 1, known_.last.value, to_string(known_.anchor)));
+  done_ = true;
 }
 
 // All at or before the anchor has been seen.
@@ -156,6 +175,8 @@ void Reread::passed(pg::Lsn lsn) {
   if (foreign_ || known_.anchor_sequence >= known_.last) {
     conclude();
     done_ = true;
+  } else if (lsn >= known_.wal_end) {
+    disagree_on_gone();
   }
 }
 

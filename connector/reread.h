@@ -39,7 +39,10 @@ class Reread {
     // The newest message whose position is known: a stored one, or the saved position.
     publisher::StreamSequence anchor_sequence;
     pg::Position anchor;
-    publisher::StreamSequence last;         // the stream's last sequence
+    publisher::StreamSequence first;  // the stream's first sequence that is left
+    publisher::StreamSequence last;   // the stream's last sequence
+    // Read after the stream: what is stored was committed before it.
+    pg::Lsn wal_end{~std::uint64_t{0}};
     publisher::StreamSequence strict_from;  // from here on, settings are today's
     bool thinned = false;                   // the stream itself removes messages between others
     bool accept = false;                    // say what is missing, but go on
@@ -68,7 +71,9 @@ class Reread {
  private:
   bool strict(publisher::StreamSequence sequence) const { return sequence >= known_.strict_from; }
   void match(pg::Position position);
-  bool beyond_anchor();
+  bool beyond_anchor(pg::Position position);
+  bool may_be_ours(publisher::StreamSequence gone, pg::Lsn commit) const;
+  void disagree_on_gone();
   void conclude();
   void conclude_foreign();
   void disagree(const std::string& what);

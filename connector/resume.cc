@@ -97,16 +97,17 @@ class Decision {
       begin_new_slot();
       return;
     }
-    if (!empty) {
-      plan_.saved.last = tail()->sequence;
-      plan_.saved.tail = *tail()->position;
+    if (const StoredRecord* newest = tail()) {
+      const pg::Position reached = *newest->position;
+      plan_.saved.last = newest->sequence;
+      plan_.saved.tail = reached;
       check_wal_reaches_the_tail();
-    }
-    if (!empty && confirmed() > tail()->position->commit_lsn) {
-      gap(fmt::format(
-          "{} holds records up to {}, and {} begins at {}: what was committed between "
-          "may be missing",
-          stream_named(), to_string(*tail()->position), slot_named(), to_string(confirmed())));
+      if (!accepted_ && confirmed() > reached.commit_lsn) {
+        gap(
+            fmt::format("{} holds records up to {}, and {} begins at {}: what was committed "
+                        "between may be missing",
+                        stream_named(), to_string(reached), slot_named(), to_string(confirmed())));
+      }
     }
     plan_.saved.origin = plan_.saved.confirmed = confirmed();
   }
@@ -122,11 +123,14 @@ class Decision {
   void check_wal_reaches_the_tail() {
     const pg::Lsn newest = std::max(plan_.saved.tail, tail_position()).commit_lsn;
     if (newest < seen_.wal_end || newest == pg::Lsn()) return;
+    // What the slot still yields is published under the new history, wherever it was put back to.
     gap(fmt::format(
         "the server's WAL ends at {}, and {} holds records up to {}: the server was put "
-        "back to an earlier state, or is another one",
-        to_string(seen_.wal_end), stream_named(), to_string(newest)));
-    start_over_at(seen_.wal_end);
+        "back to an earlier state, or is another one; what it committed from {} on "
+        "before that may be in the stream twice",
+        to_string(seen_.wal_end), stream_named(), to_string(newest),
+        seen_.slot ? to_string(confirmed()) : "the new slot's start"));
+    start_over_at(pg::Lsn());
   }
 
   // Marks beyond the stream's end would one day stand above messages that are yet to come.
@@ -191,6 +195,11 @@ class Decision {
     if (!seen_.slot) {
       gap(fmt::format("{} is gone; what was committed after {} is not in the stream", slot_named(),
                       to_string(std::max(saved.tail, tail_position()))));
+      begin_new_slot();
+    } else if (seen_.renew_slot) {
+      gap(fmt::format("{} can no longer be read; what was committed after {} is not in the stream",
+                      slot_named(), to_string(std::max(saved.tail, tail_position()))));
+      plan_.drop_slot = true;
       begin_new_slot();
     } else if (!slot_usable()) {
       gap(fmt::format(
@@ -275,7 +284,9 @@ class Decision {
       plan_.saved.accepted = seen_.stream.last;
     }
     Reread::Known& known = plan_.known;
+    known.first = seen_.stream.first;
     known.last = seen_.stream.last;
+    known.wal_end = seen_.wal_end;
     known.accept = seen_.accept_gap;
     known.thinned = seen_.stream.thinned;
     known.strict_from =

@@ -30,6 +30,7 @@ struct Observed {
   std::string settings;
   bool adopt = false;
   bool accept_gap = false;
+  bool renew_slot = false;  // the slot is there, and cannot be read
 };
 
 struct Resume {

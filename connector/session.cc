@@ -84,6 +84,11 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   session.slot_confirmed = start;
 }
 
+bool contains(const std::vector<std::pair<std::string, std::string>>& names,
+              const std::pair<std::string, std::string>& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 // Says what cannot be covered, and covers the rest. `always`: tables without an identity are named
 // even where nothing has changed.
 void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
@@ -96,6 +101,13 @@ void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
   for (const std::string& statement : coverage.plan.statements) {
     spdlog::info("publication: {}", statement);
   }
+  for (const auto& [schema, table] : coverage.plan.added) {
+    if (!coverage.has_slot || contains(coverage.plan.unowned, {schema, table})) continue;
+    spdlog::warn(
+        "table {}.{} is published from now on: what was committed on it before is not in "
+        "the stream",
+        schema, table);
+  }
   for (const Finding& finding : identity_findings(coverage.resolved, coverage.plan)) say(finding);
 }
 
@@ -106,6 +118,9 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   pg::ReplicationStream replication = pg::ReplicationStream::open(config.source.dsn);
   auto sql = pg::connect_sql(config.source.dsn);
   const pg::ServerInfo server = pg::server_info(*sql);
+  if (!start.first && server.in_recovery) {
+    throw pg::Error("PostgreSQL is in recovery: waiting until it is promoted", "57P03");
+  }
   require(server_findings(server));
   if (!start.wal_end) start.wal_end = pg::flushed_wal_lsn(*sql);
   const auto slot_now = pg::slot_info(*sql, config.source.slot);
@@ -133,7 +148,13 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                .seen);
   }
   if (!info) info = create_stream(config, *session.nats);
-  session.key.ensure_bucket(*session.nats, info->replicas);
+  const int replicas = session.key.ensure_bucket(*session.nats, info->replicas);
+  if (start.first && replicas < info->replicas) {
+    spdlog::warn(
+        "the key-value bucket walferry has {} of the stream's {} replicas: the position is "
+        "not as safe as the records. What to do: nats stream edit KV_walferry --replicas={}",
+        replicas, info->replicas, info->replicas);
+  }
   if (start.first) {
     apply(*session.sql, coverage, true);
   } else {
@@ -186,15 +207,22 @@ Coverage coverage_of(const Config& config, pqxx::connection& sql) {
   coverage.findings = table_findings(coverage.resolved);
   append(coverage.findings, publication_findings(coverage.plan));
   append(coverage.findings, unowned_findings(coverage.plan));
+  coverage.has_slot = pg::slot_info(sql, config.source.slot).has_value();
   return coverage;
 }
 
 void refresh_publications(const Config& config, pqxx::connection& sql) {
+  const auto say = [](const std::exception& error) {
+    const Remedy remedy = remedy_for(error);
+    spdlog::error("the publications could not be changed: {}{}{}", one_line(error.what()),
+                  remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
+  };
   try {
     apply(sql, coverage_of(config, sql), false);
   } catch (const pqxx::sql_error& error) {
-    spdlog::error("the publications could not be changed: {}. What to do: {}",
-                  one_line(error.what()), remedy_for(error).hint);
+    say(error);
+  } catch (const pqxx::transaction_rollback& error) {
+    say(error);
   }
 }
 

@@ -55,6 +55,7 @@ struct Coverage {
   TableSelection::Resolved resolved;
   pg::PublicationPlan plan;
   Findings findings;  // what cannot be covered
+  bool has_slot = false;
 };
 Coverage coverage_of(const Config& config, pqxx::connection& sql);
 

@@ -10,6 +10,7 @@
 #include "connector/pump.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
+#include "pg/error.h"
 #include "publisher/error.h"
 
 namespace connector {
@@ -72,6 +73,7 @@ class Supervisor {
       spdlog::info("running until {}", to_string(*until_));
     }
     Pump pump(config_, *session, wakeup_, until_);
+    const auto began = std::chrono::steady_clock::now();
     try {
       const auto ended = pump.run();
       if (ended == Pump::Ended::until_reached) {
@@ -79,7 +81,8 @@ class Supervisor {
       }
       return true;
     } catch (...) {
-      if (pump.stored() > 0) backoff_.reset();
+      const bool lived = std::chrono::steady_clock::now() - began > std::chrono::minutes(1);
+      if (pump.stored() > 0 || lived) backoff_.reset();
       throw;
     }
   }
@@ -97,6 +100,14 @@ class Supervisor {
     const bool handshake = nats != nullptr && nats->failure() == publisher::Failure::handshake;
     if (handshake && (!start_.first || ++refusals_ < refusals_allowed)) remedy.retry = true;
     const std::string what = one_line(error.what());
+    // Seen only once WAL is read: the slot is there, and what it must read is not.
+    if (remedy.code == Exit::position_lost && dynamic_cast<const pg::Error*>(&error) != nullptr &&
+        command_.accept_gap && !renewed_) {
+      spdlog::warn("accepted: {}", what);
+      renewed_ = true;
+      start_.permissions = {.accept_gap = true, .renew_slot = true};
+      return std::nullopt;
+    }
     if (!remedy.retry) {
       spdlog::error("{}{}{}", what, remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
       return remedy.code;
@@ -117,6 +128,7 @@ class Supervisor {
   std::optional<pg::Lsn> until_;
   Backoff backoff_;
   int refusals_ = 0;
+  bool renewed_ = false;
 };
 
 }  // namespace

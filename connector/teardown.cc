@@ -98,7 +98,7 @@ class Teardown {
     }
     for (const std::string& name : publications_) line("publication", name);
     if (saved_) {
-      line("saved position", fmt::format("{} ({})", key_.subject(), nats_->connected_url()));
+      line("saved position", fmt::format("{} ({})", key_.name(), nats_->connected_url()));
     }
     if (stream_) {
       fmt::print("stream {} stays, with its {} messages\n", config_.stream.name,
@@ -132,7 +132,7 @@ class Teardown {
     }
     if (saved_) {
       key_.purge(*nats_);
-      fmt::print("dropped the saved position {}\n", key_.subject());
+      fmt::print("dropped the saved position {}\n", key_.name());
     }
     if (stream_ && stream_->messages > 0) {
       fmt::print("run begins anew with another stream, or in this one with --accept-gap\n");

@@ -44,15 +44,11 @@ std::string without_location(const std::string& text) {
 
 Clock::duration time_limit(const ConnectParams& params) {
   long seconds = 10;
-  long hosts = 1;
   for (std::size_t i = 0; i < params.keywords.size(); ++i) {
-    const std::string& value = params.values[i];
-    if (params.keywords[i] == "connect_timeout") seconds = std::strtol(value.c_str(), nullptr, 10);
-    if (params.keywords[i] == "host") {
-      hosts = 1 + static_cast<long>(std::count(value.begin(), value.end(), ','));
-    }
+    if (params.keywords[i] != "connect_timeout") continue;
+    seconds = std::strtol(params.values[i].c_str(), nullptr, 10);
   }
-  return std::chrono::seconds(std::max(seconds, 2L) * hosts);
+  return std::chrono::seconds(std::max(seconds, 2L));
 }
 
 void wait(PGconn* connection, short events, Clock::time_point deadline) {
@@ -71,7 +67,10 @@ std::string trimmed(const char* text) {
   return std::string(view);
 }
 
-PgConnection connect(const ConnectParams& params) {
+namespace {
+
+// Gives up after connect_timeout, which libpq itself heeds only where it blocks.
+PgConnection connect_to_one(const ConnectParams& params) {
   std::vector<const char*> keywords;
   std::vector<const char*> values;
   for (std::size_t i = 0; i < params.keywords.size(); ++i) {
@@ -97,6 +96,22 @@ PgConnection connect(const ConnectParams& params) {
   }
   PQsetErrorVerbosity(connection.get(), PQERRORS_DEFAULT);
   return connection;
+}
+
+}  // namespace
+
+PgConnection connect(const ConnectParams& params) {
+  std::string why;
+  std::string state;
+  for (const ConnectParams& one : for_each_host(params)) {
+    try {
+      return connect_to_one(one);
+    } catch (const Error& error) {
+      why += (why.empty() ? "" : "; ") + std::string(error.what());
+      if (!error.sqlstate().empty()) state = error.sqlstate();
+    }
+  }
+  throw Error(why, state);
 }
 
 }  // namespace pg

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "pg/error.h"
@@ -17,7 +18,7 @@ using Options = std::unique_ptr<PQconninfoOption, Closer<PQconninfoFree>>;
 constexpr const char* text_settings =
     "-c datestyle=ISO -c intervalstyle=iso_8601 -c extra_float_digits=3 -c timezone=UTC "
     "-c bytea_output=hex -c lc_monetary=C -c search_path=pg_catalog -c xmloption=content "
-    "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 "
+    "-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 -c idle_session_timeout=0 "
     "-c standard_conforming_strings=on";
 
 Options parse(const std::string& dsn) {
@@ -77,6 +78,35 @@ ConnectParams connect_params(const std::string& dsn, Session session) {
   put_default(params, "keepalives_count", "3");
   put_default(params, "tcp_user_timeout", "30000");
   return params;
+}
+
+std::vector<ConnectParams> for_each_host(const ConnectParams& params) {
+  const auto list = [&](const char* keyword) {
+    std::vector<std::string> parts;
+    const std::string* value = find(params, keyword);
+    if (value == nullptr || value->empty()) return parts;
+    for (std::size_t begin = 0; begin <= value->size();) {
+      const auto end = std::min(value->find(',', begin), value->size());
+      parts.push_back(value->substr(begin, end - begin));
+      begin = end + 1;
+    }
+    return parts;
+  };
+  const auto hosts = list("host");
+  const auto addresses = list("hostaddr");
+  const auto ports = list("port");
+  const std::size_t count = std::max(hosts.size(), addresses.size());
+  const auto fits = [&](const auto& parts) { return parts.empty() || parts.size() == count; };
+  // Where the lists do not agree, libpq says so.
+  const bool one_port = ports.size() == 1;
+  if (count <= 1 || !fits(hosts) || !fits(addresses) || !(fits(ports) || one_port)) return {params};
+  std::vector<ConnectParams> all(count, params);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!hosts.empty()) put(all[i], "host", hosts[i]);
+    if (!addresses.empty()) put(all[i], "hostaddr", addresses[i]);
+    if (!ports.empty()) put(all[i], "port", ports[one_port ? 0 : i]);
+  }
+  return all;
 }
 
 std::string conninfo(const ConnectParams& params) {

@@ -19,6 +19,9 @@ struct ConnectParams {
 // from the server's or the role's settings.
 ConnectParams connect_params(const std::string& dsn, Session session);
 
+// Parameters for each of several hosts, in their order; the same parameters where there is one.
+std::vector<ConnectParams> for_each_host(const ConnectParams& params);
+
 // The same as one conninfo string, for libraries that take only that.
 std::string conninfo(const ConnectParams& params);
 

@@ -111,6 +111,18 @@ std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std
   info.via_root = found[0]["pubviaroot"].as<bool>();
   info.ours = found[0]["ours"].as<bool>();
 
+  if (info.ours) {
+    // As written: pg_publication_tables names the root in a partition's place.
+    for (const auto& row : work.exec(fmt::format(R"(
+    SELECT n.nspname, c.relname FROM pg_publication_rel r
+      JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE p.pubname = {})",
+                                                 sql.quote(name)))) {
+      info.tables.emplace_back(row[0].c_str(), row[1].c_str());
+    }
+    return info;
+  }
   // Column lists and row filters exist from PostgreSQL 15 on.
   const bool can_narrow = sql.server_version() >= 150000;
   const pqxx::result tables = work.exec(fmt::format(
@@ -156,6 +168,9 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
   std::vector<Name> without;
   for (const TableInfo& table : tables) {
     const Name table_name(table.schema, table.name);
+    if (!covers(main, table_name) && !covers(inserts, table_name)) {
+      plan.added.push_back(table_name);
+    }
     if (!table.owned && !covers(table.has_identity ? main : inserts, table_name)) {
       plan.unowned.push_back(table_name);
       if (leave_unowned) {
@@ -183,7 +198,7 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
 void apply(pqxx::connection& sql, const PublicationPlan& plan) {
   if (plan.statements.empty()) return;
   pqxx::work work(sql);
-  work.exec("SET LOCAL lock_timeout = '2s'");
+  work.exec("SET LOCAL lock_timeout = '500ms'");
   for (const std::string& statement : plan.statements) work.exec(statement);
   work.commit();
 }

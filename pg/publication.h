@@ -29,7 +29,7 @@ struct PublicationInfo {
   bool via_root = false;
   // What it covers, {schema, table}, through FOR ALL TABLES and FOR TABLES IN SCHEMA too.
   std::vector<std::pair<std::string, std::string>> tables;
-  // Of those, the ones that a column list or a row filter cuts.
+  // Of those, the ones that a column list or a row filter cuts; not asked of our own.
   std::vector<std::pair<std::string, std::string>> narrowed;
 };
 
@@ -39,6 +39,7 @@ struct PublicationPlan {
   std::vector<std::string> publications;  // what START_REPLICATION is given
   std::vector<std::string> statements;    // what makes the publications so; empty: they are
   std::vector<std::string> problems;      // why somebody else's publication does not fit
+  std::vector<std::pair<std::string, std::string>> added;  // covered by neither before
   // Not covered, and not to be added by this role, which does not own them.
   std::vector<std::pair<std::string, std::string>> unowned;
 };
@@ -49,7 +50,8 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
                                   const std::vector<TableInfo>& tables, bool leave_unowned = false);
 
 // Runs the statements in one transaction, with a lock timeout: a table that is being altered or
-// vacuumed must not hold up the caller.
+// vacuumed must not hold up the caller. It is shorter than deadlock_timeout, so that where two lock
+// each other's tables, it is not the application's transaction that is ended.
 void apply(pqxx::connection& sql, const PublicationPlan& plan);
 
 // Drops those of the two that walferry made; returns their names.

@@ -172,10 +172,12 @@ NatsOptions make_options(const ConnectionSettings& settings, void* number) {
   check(natsOptions_SetErrorHandler(raw, &on_error, number), "watching");
   set_tls(raw, settings);
   if (!settings.creds.empty()) {
+    nkey_public(settings.creds,
+                "nats.creds");  // nats.c would take a spoilt seed for a lost network
     check(natsOptions_SetUserCredentialsFromFiles(raw, settings.creds.c_str(), nullptr),
           "loading nats.creds");
   } else if (!settings.nkey_seed_file.empty()) {
-    const std::string key = nkey_public(settings.nkey_seed_file);
+    const std::string key = nkey_public(settings.nkey_seed_file, "nats.nkey_seed_file");
     check(natsOptions_SetNKeyFromSeed(raw, key.c_str(), settings.nkey_seed_file.c_str()),
           "loading nats.nkey_seed_file");
   } else if (!settings.token.empty()) {
@@ -190,7 +192,8 @@ NatsOptions make_options(const ConnectionSettings& settings, void* number) {
 }  // namespace
 
 Connection::Connection(const ConnectionSettings& settings, std::function<void()> on_lost)
-    : api_prefix_(settings.domain.empty() ? "$JS.API" : "$JS." + settings.domain + ".API"),
+    : in_domain_(!settings.domain.empty()),
+      api_prefix_(settings.domain.empty() ? "$JS.API" : "$JS." + settings.domain + ".API"),
       watcher_(reinterpret_cast<void*>(Watchers::all().add(std::move(on_lost))), &forget) {
   const NatsOptions options = make_options(settings, watcher_.get());
   natsConnection* connection = nullptr;

@@ -63,10 +63,12 @@ class Connection {
   Subscription own(natsSubscription* subscription) { return {subscription, {this}}; }
 
   const std::string& api_prefix() const { return api_prefix_; }  // "$JS.API" or "$JS.{domain}.API"
+  bool in_domain() const { return in_domain_; }
   std::int64_t max_payload() const;
   std::string connected_url() const;  // without credentials
 
  private:
+  bool in_domain_;
   std::string api_prefix_;
   std::unique_ptr<void, void (*)(void*)> watcher_;
   NatsConnection connection_;

@@ -25,7 +25,7 @@ Ack request_ack(Connection& nats, natsMsg* message, const std::string& doing) {
 
 }  // namespace
 
-void KeyValue::ensure_bucket(Connection& nats, int replicas) const {
+int KeyValue::ensure_bucket(Connection& nats, int replicas) const {
   const nlohmann::json config{{"name", "KV_" + bucket_},
                               {"subjects", {"$KV." + bucket_ + ".>"}},
                               {"retention", "limits"},
@@ -44,9 +44,24 @@ void KeyValue::ensure_bucket(Connection& nats, int replicas) const {
                               {"allow_direct", true}};
   try {
     nats.api("STREAM.CREATE.KV_" + bucket_, config.dump());
+    return replicas;
   } catch (const Error& error) {
     if (error.api_code() != stream_exists) throw;
   }
+  const auto info = nlohmann::json::parse(nats.api("STREAM.INFO.KV_" + bucket_, ""));
+  const auto& there = info.at("config");
+  for (const char* key : {"storage", "max_age", "max_msgs_per_subject", "retention"}) {
+    if (there.value(key, config[key]) == config[key]) continue;
+    throw Error(Failure::api,
+                fmt::format("the key-value bucket {} has {} = {}, and would lose the position: it "
+                            "must be {}",
+                            bucket_, key, there[key].dump(), config[key].dump()));
+  }
+  return there.value("num_replicas", 1);
+}
+
+std::string KeyValue::put_subject(const Connection& nats) const {
+  return nats.in_domain() ? nats.api_prefix() + "." + subject_ : subject_;
 }
 
 KeyValueEntry KeyValue::get(Connection& nats) const {
@@ -65,9 +80,9 @@ KeyValueEntry KeyValue::get(Connection& nats) const {
 std::uint64_t KeyValue::put(Connection& nats, std::string_view value,
                             std::uint64_t expected) const {
   natsMsg* raw = nullptr;
-  check(
-      natsMsg_Create(&raw, subject_.c_str(), nullptr, value.data(), static_cast<int>(value.size())),
-      "making a message");
+  check(natsMsg_Create(&raw, put_subject(nats).c_str(), nullptr, value.data(),
+                       static_cast<int>(value.size())),
+        "making a message");
   const NatsMessage message(raw);
   check(natsMsgHeader_Set(raw, "Nats-Expected-Last-Subject-Sequence",
                           std::to_string(expected).c_str()),
@@ -83,7 +98,7 @@ std::uint64_t KeyValue::put(Connection& nats, std::string_view value,
 
 void KeyValue::purge(Connection& nats) const {
   natsMsg* raw = nullptr;
-  check(natsMsg_Create(&raw, subject_.c_str(), nullptr, "", 0), "making a message");
+  check(natsMsg_Create(&raw, put_subject(nats).c_str(), nullptr, "", 0), "making a message");
   const NatsMessage message(raw);
   check(natsMsgHeader_Set(raw, "KV-Operation", "PURGE"), "setting a header");
   check(natsMsgHeader_Set(raw, "Nats-Rollup", "sub"), "setting a header");

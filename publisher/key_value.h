@@ -22,8 +22,9 @@ class KeyValue {
   KeyValue(std::string bucket, std::string key)
       : bucket_(std::move(bucket)), key_(std::move(key)) {}
 
-  // Makes the bucket when there is none: file storage, one value a key.
-  void ensure_bucket(Connection& nats, int replicas) const;
+  // Makes the bucket when there is none: file storage, one value a key. Throws Failure::api when
+  // the one that is there would lose or forget values. Returns its replicas.
+  int ensure_bucket(Connection& nats, int replicas) const;
 
   // From the leader. A bucket that does not exist reads like a key that was never written.
   KeyValueEntry get(Connection& nats) const;
@@ -35,7 +36,10 @@ class KeyValue {
   // Deletes as `nats kv purge` does.
   void purge(Connection& nats) const;
 
-  const std::string& subject() const { return subject_; }
+  const std::string& name() const { return subject_; }  // "$KV.{bucket}.{key}"
+  // Where values are published to. Within a JetStream domain that may be on the other side of a
+  // leaf node, which passes on the API's subjects only.
+  std::string put_subject(const Connection& nats) const;
 
  private:
   std::string bucket_;

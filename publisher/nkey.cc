@@ -83,7 +83,7 @@ bool is_seed(const Bytes& raw) {
 
 }  // namespace
 
-std::string nkey_public(const std::string& seed_file) {
+std::string nkey_public(const std::string& seed_file, const std::string& setting) {
   std::ifstream in(seed_file);
   std::string word;
   Bytes raw;
@@ -94,7 +94,7 @@ std::string nkey_public(const std::string& seed_file) {
   OPENSSL_cleanse(word.data(), word.size());
   if (raw.empty()) {
     throw Error(Failure::bad_settings,
-                fmt::format("nats.nkey_seed_file: {} holds no valid nkey seed", seed_file));
+                fmt::format("{}: {} holds no valid nkey seed", setting, seed_file));
   }
   const unsigned char prefix =
       static_cast<unsigned char>(((raw[0] & 7U) << 5) | ((raw[1] & 0xF8U) >> 3));
@@ -104,7 +104,7 @@ std::string nkey_public(const std::string& seed_file) {
   std::size_t length = point.size();
   if (!key || EVP_PKEY_get_raw_public_key(key.get(), point.data(), &length) != 1) {
     throw Error(Failure::bad_settings,
-                fmt::format("nats.nkey_seed_file: {} holds a seed that makes no key", seed_file));
+                fmt::format("{}: {} holds a seed that makes no key", setting, seed_file));
   }
   Bytes encoded{prefix};
   encoded.insert(encoded.end(), point.begin(), point.end());

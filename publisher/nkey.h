@@ -7,7 +7,8 @@
 namespace publisher {
 
 // Reads the file's seed ("SU…", alone or among comment lines, as `nsc` and `nk` write it) and
-// returns its public key ("U…"). Throws Error(bad_settings), which never repeats the seed.
-std::string nkey_public(const std::string& seed_file);
+// returns its public key ("U…"). Throws Error(bad_settings), which names `setting` and the file and
+// never repeats the seed.
+std::string nkey_public(const std::string& seed_file, const std::string& setting);
 
 }  // namespace publisher

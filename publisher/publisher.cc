@@ -69,7 +69,7 @@ std::uint64_t Publisher::publish(const Envelope& envelope, Clock::time_point now
 void Publisher::save(const KeyValue& key, std::string_view value, std::uint64_t expected,
                      Clock::time_point now) {
   expected_ = std::to_string(expected);
-  send(key.subject().c_str(), reply_prefix_ + "0", value,
+  send(key.put_subject(nats_).c_str(), reply_prefix_ + "0", value,
        {{"Nats-Expected-Last-Subject-Sequence", expected_.c_str()}});
   save_sent_ = now;
 }

@@ -37,7 +37,7 @@ struct StreamInfo {
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;
   int replicas = 1;
-  std::string leader;  // empty where the server is not clustered
+  std::string leader;    // empty where the server is not clustered
   bool thinned = false;  // its own settings remove messages between others
   std::string config;    // JSON
 };

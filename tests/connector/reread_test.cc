@@ -139,11 +139,43 @@ TEST(Reread, RecordsBehindAPurgedTailAreCounted) {
   known.anchor = at(0x1000, 1);
   known.anchor_sequence = StreamSequence(50);
   known.last = StreamSequence(52);
+  known.first = StreamSequence(53);
   Reread reread(known);
   EXPECT_TRUE(reread.is_stored(at(0x1000, 1)));
   EXPECT_TRUE(reread.is_stored(at(0x1000, 2)));
   EXPECT_TRUE(reread.is_stored(at(0x1800, 1)));
   EXPECT_FALSE(reread.is_stored(at(0x1800, 2)));
+}
+
+// A foreign message that was deleted again leaves a hole like one of ours.
+TEST(Reread, MessagesDeletedBehindTheTailAreNotTakenForRecords) {
+  Reread::Known known = three_stored();
+  known.last = StreamSequence(105);
+  known.first = StreamSequence(90);
+  const auto read = [&] {
+    Reread reread(known);
+    EXPECT_TRUE(reread.is_stored(at(0x2000, 1)));
+    return reread.is_stored(at(0x3000, 1));
+  };
+  EXPECT_THROW(read(), Stop);
+  known.accept = true;
+  EXPECT_FALSE(read()) << "nothing may be lost";
+}
+
+// What is committed after the stream was looked at cannot be in it, whatever is gone from it.
+TEST(Reread, WhatIsCommittedLaterIsNotTakenForStored) {
+  Reread::Known known = three_stored();
+  known.last = StreamSequence(105);
+  known.first = StreamSequence(106);
+  known.stored.clear();
+  known.wal_end = pg::Lsn(0x3000);
+  Reread counted(known);
+  EXPECT_TRUE(counted.is_stored(at(0x2F00, 1)));
+  EXPECT_THROW(counted.is_stored(at(0x3000, 1)), Stop);
+  Reread idle(known);
+  idle.passed(pg::Lsn(0x2FFF));
+  EXPECT_FALSE(idle.done());
+  EXPECT_THROW(idle.passed(pg::Lsn(0x3000)), Stop);
 }
 
 TEST(Reread, RecordsOfOtherSettingsCannotBeCounted) {

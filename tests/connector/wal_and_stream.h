@@ -71,7 +71,12 @@ class WalAndStream {
     seen.saved->origin = pg::Lsn(0x10000);
     confirm(seen, slot_at == 0 ? 0x10000 : commits[slot_at - 1].value + 8);
     seen.stream.last = StreamSequence(base + stored);
-    seen.stream.thinned = !deleted.empty();
+    seen.stream.first = StreamSequence(base + 1);
+    while (seen.stream.first <= seen.stream.last && deleted.count(seen.stream.first.value) > 0) {
+      ++seen.stream.first.value;
+    }
+    // What is gone from between, or from behind, can only be counted where the stream does that.
+    seen.stream.thinned = base + deleted.size() >= seen.stream.first.value;
     seen.window.clear();
     const std::uint64_t first = stored > window ? stored - window : 0;
     for (std::uint64_t i = first; i < stored; ++i) {

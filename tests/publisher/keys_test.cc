@@ -49,14 +49,14 @@ class SeedFile : public testing::Test {
 };
 
 TEST_F(SeedFile, GivesThePublicKey) {
-  EXPECT_EQ(nkey_public(with(rfc_seed)), rfc_public);
-  EXPECT_EQ(nkey_public(with(counted_seed)), counted_public);
+  EXPECT_EQ(nkey_public(with(rfc_seed), "key"), rfc_public);
+  EXPECT_EQ(nkey_public(with(counted_seed), "key"), counted_public);
 }
 
 TEST_F(SeedFile, MayHaveCommentsAndLineBreaksAround) {
   std::string file = "# my user\r\n-----BEGIN USER NKEY SEED-----\n";
   file.append(rfc_seed).append("\r\n------END USER NKEY SEED------\n").append(rfc_public);
-  EXPECT_EQ(nkey_public(with(file + "\n")), rfc_public);
+  EXPECT_EQ(nkey_public(with(file + "\n"), "key"), rfc_public);
 }
 
 TEST_F(SeedFile, WithoutAValidSeedIsAnErrorThatDoesNotRepeatIt) {
@@ -67,7 +67,7 @@ TEST_F(SeedFile, WithoutAValidSeedIsAnErrorThatDoesNotRepeatIt) {
   for (const std::string& text :
        {std::string(), std::string("no seed"), std::string(rfc_public), mistyped, shortened}) {
     try {
-      nkey_public(with(text));
+      nkey_public(with(text), "key");
       FAIL() << text;
     } catch (const Error& error) {
       EXPECT_EQ(error.failure(), Failure::bad_settings);
@@ -75,7 +75,7 @@ TEST_F(SeedFile, WithoutAValidSeedIsAnErrorThatDoesNotRepeatIt) {
       EXPECT_EQ(std::string(error.what()).find(text), std::string::npos);
     }
   }
-  EXPECT_THROW(nkey_public("/nonexistent/seed"), Error);
+  EXPECT_THROW(nkey_public("/nonexistent/seed", "key"), Error);
 }
 
 }  // namespace

@@ -19,13 +19,16 @@ class Harmless : public Scenario {
       EXPECT_NO_THROW(exec(sql)) << sql;
     }
   }
-  void wait_published(const std::string& table) {
-    wait_until(
-        [&] {
-          return postgres_.value("SELECT count(*) FROM pg_publication_tables WHERE tablename = " +
-                                 sql_literal(table)) != "0";
-        },
-        seconds(30), table + " is in a publication");
+  // The publications that have it, by name.
+  std::string publications_of(const std::string& table) {
+    return postgres_.value(
+        "SELECT string_agg(pubname, ' ' ORDER BY pubname) FROM pg_publication_tables WHERE "
+        "tablename = " +
+        sql_literal(table));
+  }
+  void wait_published(const std::string& table, Milliseconds deadline = seconds(30)) {
+    wait_until([&] { return !publications_of(table).empty(); }, deadline,
+               table + " is in a publication");
   }
   // Without a replica identity only inserts and truncates can be published.
   static Expected inserts_only(const std::string& table) {
@@ -158,6 +161,46 @@ TEST_F(Harmless, ANewTableOfAPatternIsTakenUpAfterSighup) {
   expect_writes_work("second");
   expect_writes_work("third");
   expect_exact_inserts_only("public.third");
+}
+
+TEST_F(Harmless, ANewTableOfAPatternIsTakenUpByItselfWithinAMinute) {
+  if (!long_tests()) {
+    GTEST_SKIP() << "it waits for the next look at the tables";
+  }
+  exec("CREATE TABLE first (id int PRIMARY KEY, v text)");
+  settings().table("public.*");
+  start();
+  exec("CREATE TABLE second (id int PRIMARY KEY, v text)");
+  exec("CREATE TABLE third (id int, v text)");
+  wait_published("second", seconds(70));
+  wait_published("third", seconds(5));
+  expect_writes_work("second");
+  expect_writes_work("third");
+  expect_exact_inserts_only("public.third");
+}
+
+TEST_F(Harmless, ATableThatLosesItsPrimaryKeyCanBeUpdatedAgainAfterSighup) {
+  create_table("t", "id int PRIMARY KEY, v text");
+  create_table("other", "id int PRIMARY KEY, v text");
+  start();
+  exec("INSERT INTO t VALUES (1, 'keyed')");
+  EXPECT_EQ(publications_of("t"), "walferry");
+  exec("ALTER TABLE t DROP CONSTRAINT t_pkey");
+  ::kill(walferry_.pid(), SIGHUP);
+  wait_until([&] { return publications_of("t") == "walferry_insert"; }, seconds(30),
+             "only its inserts are published");
+  expect_writes_work("t");
+  expect_writes_work("other");
+  const auto warned = [&] {
+    const std::string warnings = lines_saying(walferry_.log(), "Z warn");
+    return says(warnings, "public.t") && says(warnings, "replica identity");
+  };
+  EXPECT_TRUE(becomes_true(warned, seconds(10))) << walferry_.log();
+  EXPECT_FALSE(says(lines_saying(walferry_.log(), "Z warn"), "public.other")) << walferry_.log();
+  expect_exact_inserts_only("public.t");
+  const auto all = records();
+  EXPECT_EQ(all.at(0).key.dump(), R"({"id":1})");
+  EXPECT_TRUE(all.at(1).key.is_null()) << all.at(1).payload;
 }
 
 TEST_F(Harmless, APatternLeavesOutExcludedTables) {

@@ -160,6 +160,46 @@ TEST_F(Harness, CheckerNoticesAWrongValueIdSubjectAndFormat) {
   }));
 }
 
+TEST_F(Harness, CheckerNoticesAKeyThatIsMissingIncompleteOrTooMuch) {
+  const auto whole = stream_;
+  const auto spoil = [&](const char* subject, const std::function<void(ordered_json&)>& how) {
+    stream_ = whole;
+    const auto record = std::find_if(stream_.begin(), stream_.end(), [&](const Stored& stored) {
+      return stored.subject == subject;
+    });
+    auto json = ordered_json::parse(record->payload);
+    how(json);
+    record->payload = json.dump();
+    return !accepted();
+  };
+  EXPECT_FALSE(spoil("cdc.public.load_b.insert", [](ordered_json&) {}));
+  for (const char* subject : {"cdc.public.load_b.insert", "cdc.public.load_b.delete"}) {
+    EXPECT_TRUE(spoil(subject, [](ordered_json& json) { json["key"] = nullptr; })) << subject;
+    EXPECT_TRUE(spoil(subject, [](ordered_json& json) { json["key"].erase("k2"); })) << subject;
+  }
+  EXPECT_TRUE(spoil("cdc.public.load_b.update",
+                    [](ordered_json& json) { json["key"]["v"] = json["after"]["v"]; }));
+}
+
+TEST(Servers, OracleKnowsTheKeysThatDoNotChangeWhileItWatches) {
+  PostgresCluster postgres;
+  postgres.exec(
+      "CREATE TABLE changed (id int PRIMARY KEY);"
+      "CREATE TABLE whole (b int, a int, c int, PRIMARY KEY (b, a) INCLUDE (c));"
+      "ALTER TABLE whole REPLICA IDENTITY FULL;"
+      "CREATE TABLE late (id int PRIMARY KEY DEFERRABLE);"
+      "CREATE TABLE indexed (id int PRIMARY KEY, code int NOT NULL UNIQUE);"
+      "ALTER TABLE indexed REPLICA IDENTITY USING INDEX indexed_code_key");
+  Oracle oracle(postgres);
+  postgres.exec("ALTER TABLE changed DROP CONSTRAINT changed_pkey; CREATE TABLE keyless (id int)");
+  oracle.read();
+  const Keys expected = {{"public.whole", {"a", "b"}},
+                         {"public.late", {}},
+                         {"public.indexed", {"code"}},
+                         {"public.keyless", {}}};
+  EXPECT_EQ(oracle.keys(), expected);
+}
+
 TEST(Servers, OracleLeavesOutWhatWasRolledBack) {
   PostgresCluster postgres;
   Oracle oracle(postgres);

@@ -1,7 +1,8 @@
-// Getting in: NATS by user and password, token, nkey and TLS with and without a client's
+// Getting in: NATS by user and password, token, nkey, creds and TLS with and without a client's
 // certificate; Postgres by password and TLS through the dsn, and a dsn that names several hosts.
 #include "tests/scenarios/rig.h"
 #include "tests/servers/certificates.h"
+#include "tests/servers/nats_jwt.h"
 
 namespace scenarios {
 namespace {
@@ -19,6 +20,39 @@ class Login : public Scenario {
     start();
     exec("INSERT INTO t VALUES (1, 'x'), (2, 'y')");
     expect_exact();
+  }
+  // Neither in what was logged so far nor in what check and status print now.
+  void expect_untold(const std::string& secret) {
+    EXPECT_FALSE(says(walferry_.all_logs(), secret)) << walferry_.all_logs();
+    for (const std::string verb : {"check", "status"}) {
+      for (const auto& args : {std::vector{verb}, std::vector<std::string>{verb, "--json"}}) {
+        const Finished shown = walferry_.verb(args);
+        EXPECT_FALSE(says(shown.out, secret)) << verb << ": " << shown.out;
+        EXPECT_FALSE(says(shown.err, secret)) << verb << ": " << shown.err;
+      }
+    }
+  }
+  void expect_refused_and_untold(const std::string& secret) {
+    walferry_.start();
+    const std::string error = errors_in(expect_exit(3));
+    EXPECT_TRUE(says(error, "nats")) << error;
+    EXPECT_FALSE(postgres_.slot_exists("walferry"));
+    EXPECT_EQ(walferry_.verb({"check"}).exit.code, 3);
+    expect_untold(secret);
+  }
+  // Through a lost connection too.
+  void expect_it_works_and_is_untold(const std::string& secret) {
+    start();
+    exec("INSERT INTO t VALUES (1, 'x')");
+    wait_stored(1);
+    nats_.restart();
+    exec("INSERT INTO t VALUES (2, 'y')");
+    wait_stored(2);
+    EXPECT_EQ(walferry_.verb({"check"}).exit.code, 0);
+    EXPECT_EQ(walferry_.verb({"status"}).exit.code, 0);
+    expect_untold(secret);
+    expect_exact();
+    expect_untold(secret);
   }
 
   TempDir dir_;
@@ -47,12 +81,79 @@ TEST_F(UserLogin, AWrongPasswordIsNeverTakenForSuccess) {
 }
 
 struct TokenLogin : Login {
-  TokenLogin() : Login({}, {.login = {.token = "t0ken"}}) {}
+  TokenLogin() : Login({}, {.login = {.token = "t0ken-of-tests"}}) {
+    settings().set_string("log", "level", "trace");
+  }
 };
 
-TEST_F(TokenLogin, ATokenWorks) {
-  settings().set_string("nats", "token", "t0ken");
-  expect_it_works();
+TEST_F(TokenLogin, ATokenWorksAndIsNeverShown) {
+  settings().set_string("nats", "token", "t0ken-of-tests");
+  expect_it_works_and_is_untold("t0ken-of-tests");
+}
+
+TEST_F(TokenLogin, ATokenInTheUrlWorksAndIsNeverShown) {
+  settings().set_string("nats", "url",
+                        "nats://t0ken-of-tests@127.0.0.1:" + std::to_string(nats_.port()));
+  expect_it_works_and_is_untold("t0ken-of-tests");
+}
+
+TEST_F(TokenLogin, AWrongTokenIsRefusedAndNeverShown) {
+  settings().set_string("nats", "token", "wr0ng-t0ken");
+  expect_refused_and_untold("wr0ng-t0ken");
+}
+
+class CredsLogin : public Login {
+ protected:
+  explicit CredsLogin(const NatsTrust& trust = NatsTrust())
+      : Login({}, {.reader = {.jwt = trust.user_jwt, .seed = trust.user_seed},
+                   .more = trust.server_lines}),
+        trust_(trust) {
+    settings().set_string("log", "level", "trace");
+  }
+  void log_in_with(const std::string& creds) {
+    settings().set_string("nats", "creds", file("user.creds", creds));
+  }
+  NatsTrust with_a_spoilt_seed() const {
+    NatsTrust spoilt = trust_;
+    char& letter = spoilt.user_seed.at(20);
+    letter = letter == 'A' ? 'B' : 'A';  // its checksum is wrong now
+    return spoilt;
+  }
+
+  NatsTrust trust_;
+};
+
+TEST_F(CredsLogin, ACredsFileWorksAndItsSeedIsNeverShown) {
+  log_in_with(trust_.creds());
+  expect_it_works_and_is_untold(trust_.user_seed);
+}
+
+TEST_F(CredsLogin, TheCredsOfAnotherOperatorsUserAreRefused) {
+  const NatsTrust other;
+  log_in_with(other.creds());
+  expect_refused_and_untold(other.user_seed);
+}
+
+TEST_F(CredsLogin, ASpoiltSeedIsNeverShown) {
+  const NatsTrust spoilt = with_a_spoilt_seed();
+  log_in_with(spoilt.creds());
+  walferry_.start();
+  wait_until([&] { return says(walferry_.log(), "nats"); }, seconds(30), "what stands in the way");
+  expect_untold(spoilt.user_seed);
+  EXPECT_FALSE(postgres_.slot_exists("walferry"));
+}
+
+TEST_F(CredsLogin, ASpoiltSeedIsRefused) {
+  const NatsTrust spoilt = with_a_spoilt_seed();
+  log_in_with(spoilt.creds());
+  expect_refused_and_untold(spoilt.user_seed);
+}
+
+TEST_F(CredsLogin, ACredsFileThatIsMissingIsRefusedWithItsName) {
+  settings().set_string("nats", "creds", dir_.file("nowhere.creds"));
+  const Finished finished = walferry_.run_to_exit();
+  EXPECT_EQ(finished.exit.code, 2) << finished.err;
+  EXPECT_TRUE(says(finished.err, "nats.creds")) << finished.err;
 }
 
 struct NkeyLogin : Login {

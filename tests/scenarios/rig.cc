@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <regex>
+#include <sstream>
 
 namespace scenarios {
 namespace {
@@ -36,6 +37,19 @@ bool says(const std::string& log, const std::string& words) {
   return lower(log).find(lower(words)) != std::string::npos;
 }
 
+std::string errors_in(const std::string& log) { return lines_saying(log, "Z error "); }
+
+std::string lines_saying(const std::string& log, const std::string& words) {
+  std::istringstream in(log);
+  std::string found;
+  for (std::string line; std::getline(in, line);) {
+    if (says(line, words)) {
+      found.append(line).append("\n");
+    }
+  }
+  return found;
+}
+
 bool names_number(const std::string& log, std::uint64_t number) {
   return std::regex_search(log, std::regex("\\b" + std::to_string(number) + "\\b"));
 }
@@ -47,6 +61,12 @@ std::vector<std::uint64_t> lsns_in(const std::string& text) {
     found.push_back(parse_lsn(match->str()));
   }
   return found;
+}
+
+bool names_lsn(const std::string& text, std::uint64_t lsn) {
+  const auto named = lsns_in(text);
+  return std::find(named.begin(), named.end(), lsn) != named.end() ||
+         text.find(hex16(lsn) + ":") != std::string::npos;
 }
 
 Scenario::Scenario(PostgresOptions postgres, NatsOptions nats)

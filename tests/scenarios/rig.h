@@ -29,10 +29,16 @@ Settings settings_for(const std::string& dsn, const std::string& nats_url);
 
 // The log has the words, in any case.
 bool says(const std::string& log, const std::string& words);
+// The log's lines of level error.
+std::string errors_in(const std::string& log);
+// The log's lines that have the words, in any case.
+std::string lines_saying(const std::string& log, const std::string& words);
 // The log has the number as a word of its own.
 bool names_number(const std::string& log, std::uint64_t number);
 // The LSNs that a text names, in order.
 std::vector<std::uint64_t> lsns_in(const std::string& text);
+// As "16/B374D848", or as a position: "00000016B374D848:1".
+bool names_lsn(const std::string& text, std::uint64_t lsn);
 
 class Scenario : public testing::Test {
  protected:

@@ -89,11 +89,21 @@ std::string old_row_problem(const Record& record, const TrueChange& change) {
   return "";
 }
 
-// The key's columns are those of the row that the record leaves behind, or of the row that went.
-std::string key_problem(const Record& record, const TrueChange& change) {
-  if (record.key.is_null()) {
-    return "";
+// No key is an empty list here, and null in the record.
+std::string key_columns_problem(const Record& record, const std::vector<std::string>& expected) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : record.key.items()) {
+    names.push_back(name);
   }
+  std::sort(names.begin(), names.end());
+  if (expected.empty()) {
+    return record.key.is_null() ? "" : "key should be null";
+  }
+  return names == expected ? "" : "key has other columns than the table's";
+}
+
+// The key's values are those of the row that the record leaves behind, or of the row that went.
+std::string key_problem(const Record& record, const TrueChange& change) {
   const auto& row = change.op == "delete" ? change.old_row : change.new_row;
   for (const auto& [name, value] : record.key.items()) {
     const TrueColumn* column = find(row, name);
@@ -188,8 +198,11 @@ void Checker::check_change(const Record& record, const Due& due) {
              " was due");
     return;
   }
-  for (const auto& problem : {new_row_problem(record, change), old_row_problem(record, change),
-                              key_problem(record, change)}) {
+  const auto key = expected_.keys.find(name);
+  const bool key_known = key != expected_.keys.end() && change.op != "truncate";
+  for (const auto& problem :
+       {new_row_problem(record, change), old_row_problem(record, change),
+        key_problem(record, change), key_known ? key_columns_problem(record, key->second) : ""}) {
     if (!problem.empty()) {
       complain("sequence " + std::to_string(record.sequence) + ": " + problem + ": " +
                record.payload.substr(0, 300));
@@ -231,7 +244,10 @@ testing::AssertionResult Checker::result() {
 
 testing::AssertionResult each_change_once(const std::vector<Stored>& stored, Oracle& oracle,
                                           const Expected& expected) {
-  Checker checker(oracle.read(), expected);
+  const auto& truth = oracle.read();
+  Expected with_keys = expected;
+  with_keys.keys.merge(oracle.keys());
+  Checker checker(truth, with_keys);
   for (const auto& message : stored) {
     checker.add(message);
   }

@@ -24,6 +24,8 @@ struct Expected {
   std::function<bool(const std::string& table, const std::string& op)> published = {};
   // The root under which a partition's changes are published, by "schema.table".
   std::map<std::string, std::string> root_of = {};
+  // The columns of a record's key, sorted, where they are known; each_change_once() fills them in.
+  Keys keys = {};
 };
 
 class Checker {

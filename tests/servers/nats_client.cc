@@ -16,6 +16,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "tests/servers/nats_jwt.h"
+
 namespace servers {
 namespace {
 
@@ -89,6 +91,11 @@ NatsClient::NatsClient(std::uint16_t port, const NatsLogin& login) : socket_(con
     }
     if (!login.token.empty()) {
       options["auth_token"] = login.token;
+    }
+    if (!login.jwt.empty()) {
+      options["jwt"] = login.jwt;
+      options["sig"] = Nkey::from_seed(login.seed)
+                           .sign(nlohmann::json::parse(info_).at("nonce").get<std::string>());
     }
     send("CONNECT " + options.dump() + "\r\nPING\r\n");
     for (auto answer = line(end); answer != "PONG"; answer = line(end)) {

@@ -30,6 +30,9 @@ struct NatsLogin {
   std::string user = {};
   std::string password = {};
   std::string token = {};
+  std::string jwt = {};   // of a user in operator mode,
+  std::string seed = {};  // and its key
+  bool given() const { return !user.empty() || !token.empty() || !jwt.empty(); }
 };
 
 // Splits "NATS/1.0[ status]\r\nName: value\r\n...\r\n\r\n".

@@ -50,7 +50,9 @@ std::string NatsServer::config() const {
     text += "authorization { token: \"" + options_.login.token + "\" }\n";
   }
   return text + "jetstream { store_dir: \"" + dir_.file("store") +
-         "\", max_memory_store: 1GB, max_file_store: 20GB }\n" + options_.more + "\n";
+         "\", max_memory_store: 1GB, max_file_store: 20GB" +
+         (options_.domain.empty() ? "" : ", domain: " + options_.domain) + " }\n" + options_.more +
+         "\n";
 }
 
 void NatsServer::launch() {
@@ -85,7 +87,14 @@ void NatsServer::restore_store(const std::string& name) {
 
 void NatsServer::wipe_store() { fs::remove_all(dir_.file("store")); }
 
-NatsCluster::NatsCluster() {
+std::pair<int, int> NatsServer::version() const {
+  const NatsClient client(port(), options_.reader.given() ? options_.reader : options_.login);
+  const std::string text = nlohmann::json::parse(client.server_info()).at("version");
+  const auto dot = text.find('.');
+  return {std::stoi(text), std::stoi(text.substr(dot + 1))};
+}
+
+NatsCluster::NatsCluster(const std::array<std::string, 3>& more) {
   constexpr std::size_t count = 3;
   std::string routes;
   for (std::size_t i = 0; i < count; ++i) {
@@ -95,7 +104,7 @@ NatsCluster::NatsCluster() {
   for (std::size_t i = 0; i < count; ++i) {
     NatsOptions options{.name = "n" + std::to_string(i), .start = false};
     options.more = "cluster { name: c, listen: \"127.0.0.1:" + routes_[i]->text() +
-                   "\", routes: [" + routes + "] }";
+                   "\", routes: [" + routes + "] }\n" + more.at(i);
     servers_.push_back(std::make_unique<NatsServer>(options));
     servers_.back()->launch();
   }

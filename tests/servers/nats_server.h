@@ -2,8 +2,10 @@
 // a store that can be saved, put back and wiped. NatsCluster makes three of them one cluster.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/servers/jetstream.h"
@@ -15,6 +17,7 @@ namespace servers {
 
 struct NatsOptions {
   std::string name = {};
+  std::string domain = {};        // of JetStream
   std::uint64_t max_payload = 0;  // 0: the server's default
   NatsLogin login = {};           // what the server asks for, of the tests' own reader too
   NatsLogin reader = {};          // what the tests' reader says, where `more` has the users
@@ -47,9 +50,10 @@ class NatsServer {
   std::uint16_t port() const { return lease_.port(); }
   const std::string& name() const { return options_.name; }
   JetStream jetstream() const {
-    return JetStream({port()}, options_.reader.user.empty() ? options_.login : options_.reader);
+    return JetStream({port()}, options_.reader.given() ? options_.reader : options_.login);
   }
   std::string file(const std::string& name) const { return dir_.file(name); }
+  std::pair<int, int> version() const;  // {2, 9}
   std::string log() const { return read_file(dir_.file("log")); }
 
  private:
@@ -63,7 +67,9 @@ class NatsServer {
 
 class NatsCluster {
  public:
-  NatsCluster();  // three servers, ready for streams with three replicas
+  // Three servers, ready for streams with three replicas; `more` are further lines of each one's
+  // configuration file.
+  explicit NatsCluster(const std::array<std::string, 3>& more = {});
 
   NatsServer& server(std::size_t index) { return *servers_.at(index); }
   NatsServer& named(const std::string& name);

@@ -1,6 +1,7 @@
 // A reader of test_decoding's lines. It stops at anything that it does not understand.
 #include "tests/servers/oracle.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <stdexcept>
@@ -152,6 +153,43 @@ Oracle::Oracle(PostgresCluster& postgres, std::string slot)
     : postgres_(postgres), slot_(std::move(slot)) {
   postgres_.query("SELECT pg_create_logical_replication_slot(" + sql_literal(slot_) +
                   ", 'test_decoding')");
+  PgSession session = postgres_.connect();
+  look_at_keys(session);
+}
+
+Keys Oracle::keys() const {
+  Keys known = keys_;
+  for (const auto& table : changed_keys_) {
+    known.erase(table);
+  }
+  return known;
+}
+
+void Oracle::look_at_keys(PgSession& session) {
+  Keys now;
+  session.for_each(
+      "SELECT n.nspname || '.' || c.relname, a.attname FROM pg_class c"
+      " JOIN pg_namespace n ON n.oid = c.relnamespace"
+      " LEFT JOIN pg_index i ON i.indrelid = c.oid AND CASE c.relreplident"
+      " WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate"
+      " WHEN 'f' THEN i.indisprimary ELSE false END"
+      " LEFT JOIN pg_attribute a ON a.attrelid = c.oid"
+      " AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])"
+      " WHERE c.relkind IN ('r', 'p') AND n.nspname NOT LIKE 'pg\\_%'"
+      " AND n.nspname <> 'information_schema'",
+      [&](const SqlRow& row) {
+        auto& key = now[row.at(0).value()];
+        if (row.at(1).has_value()) {
+          key.push_back(row.at(1).value());
+        }
+      });
+  for (auto& [table, key] : now) {
+    std::sort(key.begin(), key.end());
+    const auto [before, is_new] = keys_.emplace(table, key);
+    if (!is_new && before->second != key) {
+      changed_keys_.insert(table);
+    }
+  }
 }
 
 const std::vector<TrueTransaction>& Oracle::read() {
@@ -176,6 +214,7 @@ const std::vector<TrueTransaction>& Oracle::read() {
                        }
                      }
                    });
+  look_at_keys(session);
   return transactions_;
 }
 

@@ -8,6 +8,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +40,8 @@ struct TrueTransaction {
   std::vector<TrueChange> changes;  // one a table for a truncate
 };
 
+using Keys = std::map<std::string, std::vector<std::string>>;
+
 class Oracle {
  public:
   // Sees what commits after this.
@@ -47,11 +51,18 @@ class Oracle {
   // those of the calls before.
   const std::vector<TrueTransaction>& read();
   std::size_t changes() const;  // of what has been read
+  // The columns of a table's key in records, by "schema.table" and sorted: its replica identity's,
+  // under FULL its primary key's. None known where that has changed while the oracle watched.
+  Keys keys() const;
 
  private:
+  void look_at_keys(PgSession& session);
+
   PostgresCluster& postgres_;
   std::string slot_;
   std::vector<TrueTransaction> transactions_;
+  Keys keys_;
+  std::set<std::string> changed_keys_;
 };
 
 // One line of test_decoding; several changes for a truncate of several tables. Throws when unread

@@ -107,7 +107,7 @@ Record take_apart(const Stored& stored, const Naming& naming) {
   }
   parse_lsn(json["lsn"].get<std::string>());
   record.commit_lsn = parse_lsn(json["commit_lsn"].get<std::string>());
-  require(lsn_text(record.commit_lsn) == json["commit_lsn"],
+  require(lsn_text(record.commit_lsn) == json["commit_lsn"].get<std::string>(),
           "commit_lsn not as Postgres prints it");
   record.ordinal = json["seq"].get<std::uint64_t>();
   record.tx_last = json.contains("tx_last");
