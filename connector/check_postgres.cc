@@ -148,46 +148,16 @@ Findings readable_findings(const std::vector<pg::TableInfo>& tables, const std::
                        fmt::join(schemas, ", "), fmt::join(names, ", "), quoted_identifier(role))}};
 }
 
-bool owns_publication(pqxx::connection& sql, const std::string& name) {
-  pqxx::nontransaction work(sql);
-  const pqxx::result found =
-      work.exec("SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = " +
-                sql.quote(name));
-  return found.empty() || found[0][0].as<bool>();
-}
-
 // What the role lacks to run the plan's statements itself.
-std::vector<std::string> missing_rights(const Config& config, PostgresView& seen,
-                                        const std::vector<pg::TableInfo>& tables) {
-  std::vector<std::string> missing;
-  bool creates = false;
-  const std::string inserts = pg::insert_publication(config.source.publication);
-  for (const std::string& name : {config.source.publication, inserts}) {
-    const auto info = pg::publication_info(*seen.sql, name);
-    creates = creates || !info;
-    if (info && !owns_publication(*seen.sql, name)) {
-      missing.push_back(fmt::format("does not own publication {}", name));
-    }
-    for (const pg::TableInfo& table : tables) {
-      const bool here = table.has_identity == (name != inserts);
-      const auto is_table = [&](const auto& member) {
-        return member.first == table.schema && member.second == table.name;
-      };
-      const bool covered = info && std::any_of(info->tables.begin(), info->tables.end(), is_table);
-      if (here && !covered && !table.owned) {
-        missing.push_back(fmt::format("does not own table {}",
-                                      readable_name(quoted_name(table.schema, table.name))));
-      }
-    }
-  }
-  if (creates && !seen.server->may_create_publication) {
-    missing.push_back(fmt::format("has no CREATE on database {}", seen.server->database));
+std::vector<std::string> missing_rights(const pg::PublicationPlan& plan) {
+  std::vector<std::string> missing = plan.lacks;
+  for (const auto& [schema, table] : plan.unowned) {
+    missing.push_back("does not own table " + readable_name(quoted_name(schema, table)));
   }
   return missing;
 }
 
-Findings publication_state(const Config& config, PostgresView& seen,
-                           const pg::PublicationPlan& plan,
+Findings publication_state(const PostgresView& seen, const pg::PublicationPlan& plan,
                            const std::vector<pg::TableInfo>& tables) {
   Findings found = publication_findings(plan);
   if (!found.empty()) return found;
@@ -198,7 +168,7 @@ Findings publication_state(const Config& config, PostgresView& seen,
          fmt::format("{}: {} table{} covered", names, tables.size(), tables.size() == 1 ? "" : "s"),
          ""}};
   }
-  const auto missing = missing_rights(config, seen, tables);
+  const auto missing = missing_rights(plan);
   if (missing.empty()) {
     return {{Verdict::ok, "publication",
              fmt::format("run will:\n{};", fmt::join(plan.statements, ";\n")), ""}};
@@ -227,7 +197,7 @@ Findings table_state(const Config& config, PostgresView& seen) {
                    [](const Finding& a, const Finding& b) { return a.name < b.name; });
   append(found, readable_findings(resolved.tables, seen.server->user));
   if (plan.problems.empty()) seen.publications = plan.publications;
-  append(found, publication_state(config, seen, plan, resolved.tables));
+  append(found, publication_state(seen, plan, resolved.tables));
   return found;
 }
 

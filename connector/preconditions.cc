@@ -114,8 +114,13 @@ Findings publication_findings(const pg::PublicationPlan& plan) {
   return found;
 }
 
-Findings unowned_findings(const pg::PublicationPlan& plan) {
+Findings rights_findings(const pg::PublicationPlan& plan) {
   Findings found;
+  for (const std::string& lack : plan.lacks) {
+    found.push_back({Verdict::fail, "publication",
+                     fmt::format("the publications cannot be made: the role {}", lack),
+                     "grant what it lacks: `walferry check` prints the commands"});
+  }
   for (const auto& [schema, table] : plan.unowned) {
     const std::string name = quoted_name(schema, table);
     found.push_back({Verdict::fail, "table " + readable_name(name),

@@ -41,7 +41,8 @@ Findings identity_findings(const TableSelection::Resolved& resolved,
                            const pg::PublicationPlan& plan);
 // Why a publication that somebody else made does not fit.
 Findings publication_findings(const pg::PublicationPlan& plan);
-Findings unowned_findings(const pg::PublicationPlan& plan);
+// What this role lacks to make the publications cover the tables.
+Findings rights_findings(const pg::PublicationPlan& plan);
 
 Findings payload_findings(const Config& config, std::int64_t max_payload);
 // `info`: nothing when there is no such stream.

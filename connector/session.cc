@@ -206,7 +206,7 @@ Coverage coverage_of(const Config& config, pqxx::connection& sql) {
       pg::plan_publications(sql, config.source.publication, coverage.resolved.tables, true);
   coverage.findings = table_findings(coverage.resolved);
   append(coverage.findings, publication_findings(coverage.plan));
-  append(coverage.findings, unowned_findings(coverage.plan));
+  append(coverage.findings, rights_findings(coverage.plan));
   coverage.has_slot = pg::slot_info(sql, config.source.slot).has_value();
   return coverage;
 }

@@ -99,7 +99,8 @@ std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std
   const pqxx::result found =
       work.exec(fmt::format(R"(
     SELECT p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot,
-           coalesce(obj_description(p.oid, 'pg_publication') = {}, false) AS ours
+           coalesce(obj_description(p.oid, 'pg_publication') = {}, false) AS ours,
+           pg_has_role(p.pubowner, 'USAGE') AS owned
       FROM pg_publication p WHERE p.pubname = {})",
                             sql.quote(publication_comment), sql.quote(name)));
   if (found.empty()) return std::nullopt;
@@ -110,6 +111,7 @@ std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std
   info.truncates = found[0]["pubtruncate"].as<bool>();
   info.via_root = found[0]["pubviaroot"].as<bool>();
   info.ours = found[0]["ours"].as<bool>();
+  info.owned = found[0]["owned"].as<bool>();
 
   if (info.ours) {
     // As written: pg_publication_tables names the root in a partition's place.
@@ -181,17 +183,27 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
     }
     (table.has_identity ? with_identity : without).push_back(table_name);
   }
+  bool creates = false;
   const auto plan_one = [&](const std::string& publication, const char* operations,
                             const std::optional<PublicationInfo>& now,
                             const std::vector<Name>& wanted) {
     if (now) {
+      const std::size_t before = plan.statements.size();
       plan_alter(sql, publication, *now, wanted, plan.statements);
+      if (plan.statements.size() > before && !now->owned) {
+        plan.lacks.push_back("does not own publication " + publication);
+      }
     } else {
+      creates = true;
       plan_create(sql, publication, operations, wanted, plan.statements);
     }
   };
   plan_one(name, "insert, update, delete, truncate", main, with_identity);
   plan_one(inserts_name, "insert, truncate", inserts, without);
+  const ServerInfo server = server_info(sql);
+  if (creates && !server.may_create_publication) {
+    plan.lacks.push_back("has no CREATE on database " + server.database);
+  }
   return plan;
 }
 

@@ -25,6 +25,7 @@ std::string insert_publication(const std::string& publication);
 
 struct PublicationInfo {
   bool ours = false;
+  bool owned = false;  // by this role
   bool inserts = false, updates = false, deletes = false, truncates = false;
   bool via_root = false;
   // What it covers, {schema, table}, through FOR ALL TABLES and FOR TABLES IN SCHEMA too.
@@ -42,6 +43,8 @@ struct PublicationPlan {
   std::vector<std::pair<std::string, std::string>> added;  // covered by neither before
   // Not covered, and not to be added by this role, which does not own them.
   std::vector<std::pair<std::string, std::string>> unowned;
+  // What else this role lacks to run the statements: "has no CREATE on database app".
+  std::vector<std::string> lacks;
 };
 
 // Compares what is with what the tables need. `tables` must be permanent ones. With `leave_unowned`
