@@ -16,7 +16,7 @@ namespace {
 std::string text_of(natsStatus status) {
   natsStatus last = NATS_OK;
   const char* detail = nats_GetLastError(&last);
-  const std::string text = natsStatus_GetText(status);
+  std::string text = natsStatus_GetText(status);
   if (detail == nullptr || last != status) return text;
   std::string_view more = detail;
   const auto place = more.find("): ");  // nats.c puts its own file and line in front
