@@ -46,9 +46,9 @@ std::string what_run_does(const Config& config, const Resume& plan) {
     return fmt::format("run begins: it makes slot \"{}\", and publishes what commits from then on",
                        config.source.slot);
   }
-  const pg::Position tail = plan.known.anchor;
+  const MessagePosition tail = plan.known.anchor;
   return fmt::format("run goes on after message {}{}", plan.known.last.value,
-                     tail == pg::Position{} ? "" : fmt::format(", position {}", to_string(tail)));
+                     tail == MessagePosition{} ? "" : fmt::format(", position {}", to_string(tail)));
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ void read_source(Section section, SourceConfig& source) {
   section.texts("exclude_tables", source.exclude_tables, check_table_name);
   section.duration("replay_window", source.replay_window, milliseconds(0), "off");
   section.size("replay_window_max", source.replay_window_max, 1, no_limit, "off");
-  section.unbuilt("messages", "[]");
+  section.texts("messages", source.messages, check_message_prefix);
   section.unbuilt("streaming", "\"off\"");
   section.unbuilt("spill_dir", "\"\"");
   section.unbuilt("spill_max", "\"10GiB\"");
@@ -155,9 +155,9 @@ void read_publish(Section section, PublishConfig& publish) {
   publish.max_in_flight = static_cast<std::uint32_t>(max_in_flight);
   bool sizes =
       section.size("max_in_flight_bytes", publish.max_in_flight_bytes, 1, max_window_bytes);
-  section.unbuilt("pack", "\"none\"");
+  section.one_of("pack", publish.pack, {"none", "transaction"});
   sizes &= section.size("max_message", publish.max_message, 1, max_message_limit);
-  section.unbuilt("oversize", "\"stop\"");
+  section.one_of("oversize", publish.oversize, {"stop", "omit", "split"});
   if (sizes && publish.max_in_flight_bytes < publish.max_message) {
     section.problem(
         section.given("max_in_flight_bytes") ? "max_in_flight_bytes" : "max_message",

@@ -16,6 +16,7 @@ struct SourceConfig {
   std::string slot = "walferry";
   std::string publication;                  // never empty: the slot's name by default
   std::vector<std::string> exclude_tables;  // as written: schema.table or schema.*
+  std::vector<std::string> messages;        // prefixes of logical messages; {"*"}: all
   std::chrono::milliseconds replay_window{std::chrono::minutes(5)};  // 0: off
   std::uint64_t replay_window_max = 4ULL << 30;                      // bytes of WAL
   friend bool operator==(const SourceConfig&, const SourceConfig&) = default;
@@ -49,7 +50,9 @@ struct PublishConfig {
   std::string order = "strict";        // "strict", "dedup"
   std::uint32_t max_in_flight = 4096;  // messages
   std::uint64_t max_in_flight_bytes = 8ULL << 20;
+  std::string pack = "none";           // "none", "transaction"
   std::uint64_t max_message = 1000ULL << 10;
+  std::string oversize = "stop";  // "stop", "omit", "split"
   friend bool operator==(const PublishConfig&, const PublishConfig&) = default;
 };
 

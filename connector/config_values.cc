@@ -277,6 +277,10 @@ std::string check_not_empty(std::string_view text) {
   return text.empty() ? "is empty; leave it out instead" : "";
 }
 
+std::string check_message_prefix(std::string_view text) {
+  return text.size() > longest_message_prefix ? "is longer than 255 bytes" : "";
+}
+
 TableConfig parse_table_name(std::string_view name) {
   if (name.empty()) throw std::invalid_argument("is empty; write schema.table");
   const Part schema = take_part(name);

@@ -31,6 +31,10 @@ std::string check_table_name(std::string_view text);      // what parse_table_na
 std::string check_readable_file(std::string_view text);
 std::string check_dsn(std::string_view text);
 std::string check_not_empty(std::string_view text);
+std::string check_message_prefix(std::string_view text);  // of logical messages; "*": all
+
+// The longest prefix of a logical message that is published: it goes into subject and header.
+inline constexpr std::size_t longest_message_prefix = 255;
 
 // ${NAME} becomes the environment variable, $${ a literal ${. On failure `problem` says why, and
 // repeats no more of the text than a variable's name.

@@ -14,13 +14,14 @@ struct Armed {
   long passes_left = 0;
 };
 
-constexpr std::array<std::string_view, 8> names = {"",
+constexpr std::array<std::string_view, 9> names = {"",
                                                    "before_publish",
                                                    "stored_unacked",
                                                    "acked_unsaved",
                                                    "saved_unconfirmed",
                                                    "after_publication",
                                                    "after_intent",
+                                                   "shape_saved",
                                                    "after_slot_created"};
 
 Armed read_environment() {

@@ -12,6 +12,7 @@ enum class Failpoint {
   saved_unconfirmed,   // the position is saved, Postgres is not told yet
   after_publication,   // the publications are made
   after_intent,        // the intent is saved, the slot is not made
+  shape_saved,         // a table's shape is saved, its schema record is not sent yet
   after_slot_created,  // the slot is made, its consistent point is not saved
 };
 

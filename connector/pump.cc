@@ -7,9 +7,13 @@
 #include <algorithm>
 #include <variant>
 
+#include "connector/config_values.h"
 #include "connector/failpoint.h"
+#include "connector/omission.h"
 #include "connector/remedy.h"
+#include "connector/schema_record.h"
 #include "connector/stop.h"
+#include "connector/subject.h"
 #include "publisher/error.h"
 
 namespace connector {
@@ -35,6 +39,9 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       wakeup_(wakeup),
       selection_(config),
       until_(until),
+      writer_(
+          config, [this](std::string& body, bool last) { transaction_.append_end(body, last); },
+          [this](const Message& message) { send(message); }),
       publisher_(
           *session.nats, session.last,
           {.messages = config.publish.max_in_flight, .bytes = config.publish.max_in_flight_bytes},
@@ -47,7 +54,12 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       next_save_(Clock::now()),
       next_refresh_(Clock::now() + refresh_interval),
       last_heard_(Clock::now()),
-      progress_(until, Clock::now()) {}
+      progress_(until, Clock::now()) {
+  const MessagePosition tail = session.reread.anchor();
+  pg::Position stored = tail.change;
+  if (tail.part != MessagePosition::whole && stored.ordinal > 0) --stored.ordinal;
+  writer_.cut_after(stored);
+}
 
 Pump::Ended Pump::run() {
   std::optional<Clock::time_point> drain_deadline;
@@ -69,7 +81,7 @@ Pump::Ended Pump::run() {
     refresh_tables_if_due(now);
     if (ending || !read_some()) wait(now);
     if (publisher_.has_room()) warn_of_silence(now);
-    progress_.report(now, stored_, std::max(frontier_.stored(), stored_tail_.commit_lsn),
+    progress_.report(now, stored_, std::max(frontier_.stored(), stored_tail_.commit_lsn()),
                      [this] { return pg::flushed_wal_lsn(*session_.sql); });
   }
 }
@@ -127,7 +139,7 @@ void Pump::on(const pg::Begin& begin) {
 }
 
 void Pump::on(const pg::Commit& commit) {
-  if (held_.present) release_held(true);
+  writer_.commit();
   received_ = std::max(received_, commit.end_lsn);
   frontier_.committed(commit.end_lsn);
   session_.reread.passed(commit.end_lsn);
@@ -139,91 +151,142 @@ void Pump::on(const pg::RelationSeen& seen) {
 }
 
 void Pump::on(const pg::Insert& change) {
-  record(*change.relation, Op::insert,
-         [&](const TableEncoder& table, std::string& out) { table.insert(out, change); });
+  record(*change.relation, Op::insert, change.row, {},
+         [&](const TableEncoder& table, std::string& out, pg::Row row, pg::Row) {
+           table.insert(out, {change.relation, row});
+         });
 }
 
 void Pump::on(const pg::Update& change) {
-  record(*change.relation, Op::update,
-         [&](const TableEncoder& table, std::string& out) { table.update(out, change); });
+  record(*change.relation, Op::update, change.row, change.old,
+         [&](const TableEncoder& table, std::string& out, pg::Row row, pg::Row old) {
+           table.update(out, {change.relation, change.old_kind, old, row});
+         });
 }
 
 void Pump::on(const pg::Delete& change) {
-  record(*change.relation, Op::remove,
-         [&](const TableEncoder& table, std::string& out) { table.remove(out, change); });
+  record(*change.relation, Op::remove, {}, change.old,
+         [&](const TableEncoder& table, std::string& out, pg::Row, pg::Row old) {
+           table.remove(out, {change.relation, change.old_kind, old});
+         });
 }
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
-    record(*relation, Op::truncate,
-           [](const TableEncoder& table, std::string& out) { table.truncate(out); });
+    record(*relation, Op::truncate, {}, {},
+           [](const TableEncoder& table, std::string& out, pg::Row, pg::Row) {
+             table.truncate(out);
+           });
   }
 }
 
-// Published with a later part; within a transaction it is a change like any other all the same.
+// Within a transaction it is a change like any other. Outside, it stands alone at its own place.
 void Pump::on(const pg::Message& message) {
-  if (!message.transactional) return;
-  ++ordinal_;
-  session_.reread.saw_change({transaction_.commit_lsn(), ordinal_});
+  pg::Position position{message.lsn, 0};
+  if (message.transactional) {
+    position = {transaction_.commit_lsn(), ++ordinal_};
+  } else if (until_ && message.lsn > *until_) {
+    until_reached_ = true;
+    return;
+  } else {
+    frontier_.begin();
+  }
+  session_.reread.saw_change(position);
+  if (selection_.takes_messages_of(message.prefix)) hold(message, position);
+  if (message.transactional) return;
+  writer_.commit();
+  frontier_.committed(message.lsn);
+  session_.reread.passed(message.lsn);
+}
+
+void Pump::hold(const pg::Message& message, pg::Position position) {
+  const std::string prefix = escape_token(message.prefix);
+  if (message.prefix.size() > longest_message_prefix) {
+    throw Stop(Exit::precondition,
+               fmt::format("a logical message at position {} has a prefix of {} bytes, {}…: at most "
+                           "{} go into a subject",
+                           connector::to_string(position), message.prefix.size(),
+                           prefix.substr(0, 60), longest_message_prefix),
+               "name the prefixes to publish in source.messages instead of \"*\"");
+  }
+  HeldRecord& held = writer_.hold(position);
+  held.source = "logical message " + prefix;
+  held.subject = fmt::format("{}._message.{}", config_.stream.subject_prefix, prefix);
+  held.raw = true;
+  held.body = message.content;
+  held.headers.emplace_back("Walferry-Lsn", to_string(message.lsn));
+  if (message.transactional) {
+    held.headers.emplace_back("Walferry-Xid", std::to_string(transaction_.xid().value));
+  }
+  held.headers.emplace_back("Walferry-Prefix", prefix);
 }
 
 template <class Encode>
-void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
+void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
   const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
-  Reread& reread = session_.reread;
-  if (!reread.done()) reread.saw_change(position);
-  const Table& table = table_of(relation);
+  if (!session_.reread.done()) session_.reread.saw_change(position);
+  Table& table = table_of(relation);
   if (!table.selected) return;
-  if (!reread.done() && reread.is_stored(position)) {
-    if (position > stored_tail_) {
-      stored_tail_ = position;
+  if (!table.announced && op != Op::truncate) announce(table, relation, position);
+  HeldRecord& held = writer_.hold(position);
+  held.source.assign(table.source);
+  held.subject.assign(table.encoder->subject(op));
+  try {
+    encode(*table.encoder, held.body, row, old);
+    transaction_.append_position(held.body, change_lsn_, ordinal_);
+    const bool fits =
+        held.body.size() + transaction_.end_size() <= config_.publish.max_message;
+    if (!fits && config_.publish.oversize == "omit") shrink(table, row, old, encode, held);
+  } catch (const BadValue& bad) {
+    throw Stop(Exit::precondition,
+               fmt::format("{}, position {}{}: {}", table.source, connector::to_string(position),
+                           key_for_log(config_, held.body), bad.what()),
+               "correct the value (a database with encoding SQL_ASCII stores any bytes)");
+  }
+}
+
+// Without its largest columns, as few of them as it takes. What is left out, and so the record, must
+// not depend on whether it is its transaction's last.
+template <class Encode>
+void Pump::shrink(const Table& table, pg::Row row, pg::Row old, Encode encode, HeldRecord& held) {
+  Omission omission(row, old);
+  const auto no_key = [&](std::size_t column) { return !table.encoder->is_key(column); };
+  while (held.body.size() + transaction_.end_size() > config_.publish.max_message &&
+         omission.take_largest(no_key)) {
+    held.body.clear();
+    encode(*table.encoder, held.body, omission.row(), omission.old());
+    transaction_.append_position(held.body, change_lsn_, ordinal_);
+  }
+}
+
+void Pump::announce(Table& table, const pg::Relation& relation, pg::Position position) {
+  switch (ShapeLog::ask(*table.announcements, position, table.shape)) {
+    case ShapeLog::Row::announced: table.announced = true; return;
+    case ShapeLog::Row::not_here: return;
+    case ShapeLog::Row::unannounced:
+      if (position <= session_.reread.anchor().change) return;  // stored without one
+      session_.announce(*table.announcements, {position, table.shape});
+      pass(Failpoint::shape_saved);
+      break;
+    case ShapeLog::Row::first: break;
+  }
+  writer_.schema(position, table.source, schema_subject(config_.stream.subject_prefix, relation),
+                 schema_record(relation, table.encoder->key_columns(),
+                               pg::column_types(*session_.sql, relation), change_lsn_));
+}
+
+void Pump::send(const Message& message) {
+  Reread& reread = session_.reread;
+  if (!reread.done() && reread.is_stored(message.position)) {
+    if (message.position > stored_tail_) {
+      stored_tail_ = message.position;
       stored_last_ = reread.stored_up_to();
     }
     return;
   }
-  if (held_.present) release_held(false);
-  held_.body.clear();
-  try {
-    encode(*table.encoder, held_.body);
-  } catch (const BadValue& bad) {
-    throw Stop(Exit::precondition,
-               fmt::format("table {}, position {}{}: {}", table.encoder->name(),
-                           connector::to_string(position), key_for_log(held_.body), bad.what()),
-               "correct the value (a database with encoding SQL_ASCII stores any bytes)");
-  }
-  transaction_.append_position(held_.body, change_lsn_, ordinal_);
-  held_.table.assign(table.encoder->name());
-  held_.subject.assign(table.encoder->subject(op));
-  held_.id.clear();
-  fmt::format_to(std::back_inserter(held_.id), "{}:{:016X}:{}", config_.source.slot,
-                 position.commit_lsn.value, position.ordinal);
-  held_.position = position;
-  held_.present = true;
-}
-
-void Pump::release_held(bool last) {
-  held_.present = false;
-  transaction_.append_end(held_.body, last);
-  if (held_.body.size() > config_.publish.max_message) {
-    throw Stop(
-        Exit::precondition,
-        fmt::format("table {}, position {}{}: the record has {} bytes, and "
-                    "publish.max_message is {}",
-                    held_.table, connector::to_string(held_.position), key_for_log(held_.body),
-                    held_.body.size(), config_.publish.max_message),
-        "raise publish.max_message (and max_payload of nats-server), or leave the table out");
-  }
   pass(Failpoint::before_publish);
-  const std::uint64_t number = publisher_.publish(
-      {.subject = held_.subject.c_str(), .message_id = held_.id.c_str(), .payload = held_.body},
-      Clock::now());
-  frontier_.sent(number);
-  in_flight_.push_back(held_.position);
-}
-
-std::string Pump::key_for_log(std::string_view record) const {
-  const std::string_view key = config_.log.keys ? key_in(record) : std::string_view();
-  return key.empty() ? "" : fmt::format(", key {}", key);
+  frontier_.sent(publisher_.publish(message.envelope, Clock::now()));
+  in_flight_.push_back(message.position);
 }
 
 Pump::Table& Pump::table_of(const pg::Relation& relation) {
@@ -238,6 +301,9 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
     }
     table.encoder.emplace(relation, key, config_.stream.subject_prefix,
                           [this](pg::TypeId type) { return base_type(type); });
+    table.source = "table " + table.encoder->name();
+    table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));
+    table.shape = shape_of(relation);
   }
   return tables_.emplace(relation.id.value, std::move(table)).first->second;
 }

@@ -1,8 +1,8 @@
 // The loop: from the slot to the stream, and back with what Postgres may forget.
 //
-//   replication ─▶ decoder ─▶ filter ─▶ encoder ─▶ held record ─▶ publisher ─▶ JetStream
-//        ▲                                                           │ acks
-//        └── status ◀─ confirm ◀─ save ◀─ replay window ◀─ frontier ◀┘
+//   replication ─▶ decoder ─▶ filter ─▶ encoder ─▶ message writer ─▶ publisher ─▶ JetStream
+//        ▲                                                              │ acks
+//        └── status ◀─ confirm ◀─ save ◀─ replay window ◀─ frontier ◀───┘
 //
 // One thread does all of it; nats.c's threads only record acks. When the window is full the loop
 // stops reading, and TCP carries the pressure back to the walsender; status updates go on.
@@ -20,9 +20,11 @@
 #include <unordered_map>
 
 #include "connector/config.h"
+#include "connector/message_writer.h"
 #include "connector/progress.h"
 #include "connector/record.h"
 #include "connector/session.h"
+#include "connector/shape_log.h"
 #include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/ack_frontier.h"
@@ -50,14 +52,11 @@ class Pump {
   struct Table {
     bool selected = false;
     std::optional<TableEncoder> encoder;
-  };
-  struct HeldRecord {
-    bool present = false;
-    std::string table;
-    std::string subject;
-    std::string id;
-    std::string body;
-    pg::Position position;
+    std::string source;  // "table public.orders"
+    // What is known of its shape's announcement; see ShapeLog.
+    ShapeLog::Entries* announcements = nullptr;
+    std::uint64_t shape = 0;
+    bool announced = false;
   };
 
   // Reading. Each returns false when nothing was there to do.
@@ -75,13 +74,16 @@ class Pump {
   void on(const pg::TypeSeen&) {}
   void on(const pg::Origin&) {}
 
-  // Counts the change, and publishes its record if its table is captured and it is not stored yet.
+  // Counts the change, and hands on its record if its table is captured.
   template <class Encode>
-  void record(const pg::Relation& relation, Op op, Encode encode);
-  void release_held(bool last);
+  void record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode);
+  template <class Encode>
+  void shrink(const Table& table, pg::Row row, pg::Row old, Encode encode, HeldRecord& held);
+  void hold(const pg::Message& message, pg::Position position);
+  void announce(Table& table, const pg::Relation& relation, pg::Position position);
+  void send(const Message& message);
   Table& table_of(const pg::Relation& relation);
   pg::TypeId base_type(pg::TypeId type);
-  std::string key_for_log(std::string_view record) const;
 
   // Progress.
   void settle(Clock::time_point now);
@@ -110,14 +112,14 @@ class Pump {
   TransactionEncoder transaction_;
   std::uint64_t ordinal_ = 0;
   pg::Lsn change_lsn_;
-  HeldRecord held_;
+  MessageWriter writer_;
 
   publisher::Publisher publisher_;
   pg::AckFrontier frontier_;
   pg::ReplayWindow replay_window_;
-  std::deque<pg::Position> in_flight_;  // of the messages in flight, in order
+  std::deque<MessagePosition> in_flight_;  // of the messages in flight, in order
   std::uint64_t stored_ = 0;
-  pg::Position stored_tail_;
+  MessagePosition stored_tail_;
   publisher::StreamSequence stored_last_;
 
   pg::Lsn received_;

@@ -13,6 +13,7 @@ namespace {
 constexpr std::array<const char*, 4> op_names = {"insert", "update", "delete", "truncate"};
 
 bool is_unchanged(const pg::Value& value) { return std::holds_alternative<pg::Unchanged>(value); }
+bool is_omitted(const pg::Value& value) { return std::holds_alternative<pg::Omitted>(value); }
 
 }  // namespace
 
@@ -61,6 +62,7 @@ void TableEncoder::insert(std::string& out, const pg::Insert& change) const {
   append_key(out, change.row, {}, pg::OldRow::none);
   out += ",\"before\":null,\"after\":";
   append_row(out, change.row, {}, pg::OldRow::none);
+  append_omitted(out, change.row);
 }
 
 void TableEncoder::update(std::string& out, const pg::Update& change) const {
@@ -77,6 +79,7 @@ void TableEncoder::update(std::string& out, const pg::Update& change) const {
   out += ",\"after\":";
   append_row(out, change.row, change.old, change.old_kind);
   append_unchanged(out, change);
+  append_omitted(out, change.row);
 }
 
 void TableEncoder::remove(std::string& out, const pg::Delete& change) const {
@@ -89,6 +92,7 @@ void TableEncoder::remove(std::string& out, const pg::Delete& change) const {
     append_old_key(out, change.old);
   }
   out += ",\"after\":null";
+  append_omitted(out, change.old);
 }
 
 void TableEncoder::truncate(std::string& out) const {
@@ -126,7 +130,7 @@ void TableEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
   bool first = true;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const pg::Value& value = resolve(i, row, old, old_kind);
-    if (is_unchanged(value)) continue;
+    if (is_unchanged(value) || is_omitted(value)) continue;
     if (!first) out += ',';
     first = false;
     out += columns_[i].label;
@@ -190,8 +194,24 @@ void TableEncoder::append_unchanged(std::string& out, const pg::Update& change) 
   if (any) out += ']';
 }
 
+void TableEncoder::append_omitted(std::string& out, pg::Row row) const {
+  bool any = false;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    if (!is_omitted(row[i])) continue;
+    out += any ? "," : ",\"omitted\":[";
+    any = true;
+    out.append(columns_[i].label, 0, columns_[i].label.size() - 1);
+  }
+  if (any) out += ']';
+}
+
+bool TableEncoder::is_key(std::size_t column) const {
+  return std::find(key_.begin(), key_.end(), column) != key_.end();
+}
+
 void TransactionEncoder::begin(const pg::Begin& begin) {
   commit_lsn_ = begin.commit_lsn;
+  xid_ = begin.xid;
   commit_json_ = fmt::format("\",\"commit_lsn\":\"{}\",\"seq\":", to_string(begin.commit_lsn));
   end_json_ = fmt::format(",\"xid\":{},\"commit_ts\":\"{}\"}}", begin.xid.value,
                           iso_time(begin.commit_time));
@@ -207,7 +227,7 @@ void TransactionEncoder::append_position(std::string& out, pg::Lsn lsn,
 }
 
 void TransactionEncoder::append_end(std::string& out, bool last) const {
-  if (last) out += ",\"tx_last\":true";
+  if (last) out += last_json;
   out += end_json_;
 }
 
@@ -234,10 +254,6 @@ std::string_view key_in(std::string_view record) {
     }
   }
   return {};
-}
-
-std::string message_id(const std::string& slot, pg::Position position) {
-  return fmt::format("{}:{:016X}:{}", slot, position.commit_lsn.value, position.ordinal);
 }
 
 std::string iso_time(pg::Timestamp time) {

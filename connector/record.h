@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "connector/json_value.h"
@@ -34,7 +35,11 @@ class TableEncoder {
   const std::string& subject(Op op) const { return subjects_[static_cast<std::size_t>(op)]; }
   const std::string& name() const { return name_; }  // schema.table, for messages
 
-  // Each appends the record up to and including `unchanged`. Throws BadValue with the column's
+  // Whether the column at this place is part of the key.
+  bool is_key(std::size_t column) const;
+  const std::vector<std::size_t>& key_columns() const { return key_; }
+
+  // Each appends the record up to and including `unchanged` and `omitted`. Throws BadValue with the column's
   // name.
   void insert(std::string& out, const pg::Insert& change) const;
   void update(std::string& out, const pg::Update& change) const;
@@ -55,6 +60,7 @@ class TableEncoder {
   void append_key(std::string& out, pg::Row row, pg::Row old, pg::OldRow old_kind) const;
   void append_old_key(std::string& out, pg::Row old) const;
   void append_unchanged(std::string& out, const pg::Update& change) const;
+  void append_omitted(std::string& out, pg::Row row) const;
   bool key_changed(const pg::Update& change) const;
   const pg::Value& resolve(std::size_t column, pg::Row row, pg::Row old, pg::OldRow old_kind) const;
 
@@ -70,14 +76,19 @@ class TransactionEncoder {
  public:
   void begin(const pg::Begin& begin);
   pg::Lsn commit_lsn() const { return commit_lsn_; }
+  pg::TransactionId xid() const { return xid_; }
 
   // ,"lsn":…,"commit_lsn":…,"seq":…
   void append_position(std::string& out, pg::Lsn lsn, std::uint64_t ordinal) const;
   // ,"tx_last":true if so, ,"xid":…,"commit_ts":…}
   void append_end(std::string& out, bool last) const;
+  // The most bytes that append_end() appends.
+  std::size_t end_size() const { return last_json.size() + end_json_.size(); }
 
  private:
+  static constexpr std::string_view last_json = ",\"tx_last\":true";
   pg::Lsn commit_lsn_;
+  pg::TransactionId xid_;
   std::string commit_json_;
   std::string end_json_;
 };
@@ -85,7 +96,6 @@ class TransactionEncoder {
 // The key in a record, or in the beginning of one; empty when it is not there whole.
 std::string_view key_in(std::string_view record);
 
-std::string message_id(const std::string& slot, pg::Position position);
 std::string iso_time(pg::Timestamp time);  // 2026-11-23T10:00:00.123456Z
 
 }  // namespace connector

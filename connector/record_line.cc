@@ -136,6 +136,22 @@ class Line {
   bool first_ = true;
 };
 
+// The announcement of a shape: its columns, the key's in bold.
+std::string schema_line(std::string_view subject, const Json& schema, const Palette& palette) {
+  std::string columns;
+  for (const Json& column : schema.at("columns")) {
+    const bool key = column.at("key").get<bool>();
+    columns += fmt::format("{}{}{}{} {}", columns.empty() ? "" : ", ", key ? palette.bold : "",
+                           printable(column.at("name").get<std::string>()),
+                           key ? palette.plain : "",
+                           column.at("type").is_string()
+                               ? printable(column.at("type").get<std::string>())
+                               : "?");
+  }
+  return fmt::format("{}{:<{}}  {:<8}{}  {}  {}", palette.dim, "", time_width, "schema",
+                     palette.plain, printable(subject), columns);
+}
+
 }  // namespace
 
 std::string record_line(std::string_view subject, std::string_view payload,
@@ -143,6 +159,9 @@ std::string record_line(std::string_view subject, std::string_view payload,
   const Json record = Json::parse(payload, nullptr, false);
   try {
     if (record.is_object() && record.contains("op")) return Line(record, palette).text();
+    if (record.is_object() && record.contains("columns")) {
+      return schema_line(subject, record, palette);
+    }
   } catch (const Json::exception&) {
     // Not what a record looks like: shown as what it is.
   }

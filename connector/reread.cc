@@ -15,7 +15,7 @@ constexpr const char* gap_hint =
     "find out who writes into or deletes from the stream; `run --accept-gap` goes on from where "
     "both sides can, and says what was lost";
 
-std::string list_positions(const std::vector<pg::Position>& positions) {
+std::string list_positions(const std::vector<MessagePosition>& positions) {
   constexpr std::size_t shown = 10;
   std::string list;
   for (std::size_t i = 0; i < std::min(shown, positions.size()); ++i) {
@@ -30,25 +30,25 @@ std::string list_positions(const std::vector<pg::Position>& positions) {
 Reread::Reread(Known known) : known_(std::move(known)) {
   foreign_ = std::any_of(known_.stored.begin(), known_.stored.end(),
                          [](const StoredRecord& record) { return !record.position; });
-  if (known_.anchor == pg::Position{} && known_.anchor_sequence == known_.last && !foreign_) {
+  if (known_.anchor == MessagePosition{} && known_.anchor_sequence == known_.last && !foreign_) {
     done_ = true;  // nothing of ours is stored
   }
 }
 
 void Reread::saw_change(pg::Position position) {
   if (done_) return;
-  if (position <= known_.anchor) saw_before_anchor_ = true;
-  if (position == known_.anchor) saw_anchor_ = true;
+  if (position <= known_.anchor.change) saw_before_anchor_ = true;
+  if (position == known_.anchor.change) saw_anchor_ = true;
 }
 
-bool Reread::is_stored(pg::Position position) {
+bool Reread::is_stored(MessagePosition position) {
   if (done_) return false;
   if (position > known_.anchor) return beyond_anchor(position);
   match(position);
   return true;
 }
 
-void Reread::match(pg::Position position) {
+void Reread::match(MessagePosition position) {
   const auto& stored = known_.stored;
   const auto counted_strictly = [&] {
     return next_sequence_ && strict(publisher::StreamSequence(*next_sequence_)) && !foreign_;
@@ -96,7 +96,7 @@ void Reread::match(pg::Position position) {
   if (next_sequence_ && sequence < limit) ++*next_sequence_;
 }
 
-bool Reread::beyond_anchor(pg::Position position) {
+bool Reread::beyond_anchor(MessagePosition position) {
   conclude();
   if (done_) return false;
   const publisher::StreamSequence sequence(known_.anchor_sequence.value + counted_beyond_ + 1);
@@ -112,7 +112,7 @@ bool Reread::beyond_anchor(pg::Position position) {
     done_ = true;
     return false;
   }
-  if (!may_be_ours(sequence, position.commit_lsn)) {
+  if (!may_be_ours(sequence, position.commit_lsn())) {
     disagree_on_gone();
     return false;
   }
@@ -143,7 +143,7 @@ void Reread::conclude() {
     conclude_foreign();
     return;
   }
-  const bool anchor_is_real = known_.anchor.ordinal > 0;
+  const bool anchor_is_real = known_.anchor.change.ordinal > 0;
   if (anchor_is_real && saw_before_anchor_ && !saw_anchor_) {
     disagree(fmt::format("message {} is {}, which WAL does not hold", known_.anchor_sequence.value,
                          to_string(known_.anchor)));
@@ -171,7 +171,7 @@ void Reread::conclude_foreign() {
 }
 
 void Reread::passed(pg::Lsn lsn) {
-  if (done_ || lsn <= known_.anchor.commit_lsn) return;
+  if (done_ || lsn <= known_.anchor.commit_lsn()) return;
   if (foreign_ || known_.anchor_sequence >= known_.last) {
     conclude();
     done_ = true;

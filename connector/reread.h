@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "connector/message_position.h"
 #include "pg/types.h"
 #include "publisher/types.h"
 
@@ -29,7 +30,7 @@ namespace connector {
 
 struct StoredRecord {
   publisher::StreamSequence sequence;
-  std::optional<pg::Position> position;  // nothing: the message is not ours
+  std::optional<MessagePosition> position;  // nothing: the message is not ours
 };
 
 class Reread {
@@ -38,7 +39,7 @@ class Reread {
     std::vector<StoredRecord> stored;  // the last window, in order; what is gone is left out
     // The newest message whose position is known: a stored one, or the saved position.
     publisher::StreamSequence anchor_sequence;
-    pg::Position anchor;
+    MessagePosition anchor;
     publisher::StreamSequence first;  // the stream's first sequence that is left
     publisher::StreamSequence last;   // the stream's last sequence
     // Read after the stream: what is stored was committed before it.
@@ -52,9 +53,10 @@ class Reread {
   // A change that Postgres sent, before any filter of ours.
   void saw_change(pg::Position position);
 
-  // A record that WAL yields, in order: true when it is stored already. Throws Stop(position_lost)
-  // when the stream holds something else.
-  bool is_stored(pg::Position position);
+  // A message that WAL yields, in order: true when it is stored already. Throws
+  // Stop(position_lost) when the stream holds something else. All changes up to its own have been
+  // shown to saw_change().
+  bool is_stored(MessagePosition position);
 
   // Every transaction whose commit record begins before `lsn` has been seen whole.
   void passed(pg::Lsn lsn);
@@ -65,13 +67,15 @@ class Reread {
   publisher::StreamSequence stored_up_to() const {
     return publisher::StreamSequence(known_.anchor_sequence.value + counted_beyond_);
   }
+  // The place of the stream's tail, or what is known of it.
+  MessagePosition anchor() const { return known_.anchor; }
   // What was found and accepted, once done; for the log.
   const std::vector<std::string>& accepted() const { return accepted_; }
 
  private:
   bool strict(publisher::StreamSequence sequence) const { return sequence >= known_.strict_from; }
-  void match(pg::Position position);
-  bool beyond_anchor(pg::Position position);
+  void match(MessagePosition position);
+  bool beyond_anchor(MessagePosition position);
   bool may_be_ours(publisher::StreamSequence gone, pg::Lsn commit) const;
   void disagree_on_gone();
   void conclude();
@@ -87,7 +91,7 @@ class Reread {
   bool saw_before_anchor_ = false;
   bool saw_anchor_ = false;
   bool done_ = false;
-  std::vector<pg::Position> missing_;  // what foreign messages took the place of
+  std::vector<MessagePosition> missing_;  // what foreign messages took the place of
   std::vector<std::string> accepted_;
 };
 

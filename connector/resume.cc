@@ -98,11 +98,11 @@ class Decision {
       return;
     }
     if (const StoredRecord* newest = tail()) {
-      const pg::Position reached = *newest->position;
+      const MessagePosition reached = *newest->position;
       plan_.saved.last = newest->sequence;
       plan_.saved.tail = reached;
       check_wal_reaches_the_tail();
-      if (!accepted_ && confirmed() > reached.commit_lsn) {
+      if (!accepted_ && confirmed() > reached.commit_lsn()) {
         gap(
             fmt::format("{} holds records up to {}, and {} begins at {}: what was committed "
                         "between may be missing",
@@ -121,7 +121,7 @@ class Decision {
   // A server that was put back (a snapshot of its disk, say) keeps its identifier and timeline, and
   // writes other transactions under positions that the stream has already.
   void check_wal_reaches_the_tail() {
-    const pg::Lsn newest = std::max(plan_.saved.tail, tail_position()).commit_lsn;
+    const pg::Lsn newest = std::max(plan_.saved.tail, tail_position()).commit_lsn();
     if (newest < seen_.wal_end || newest == pg::Lsn()) return;
     // What the slot still yields is published under the new history, wherever it was put back to.
     gap(fmt::format(
@@ -155,7 +155,7 @@ class Decision {
       check_wal_reaches_the_tail();
       return;
     }
-    const pg::Lsn newest = std::max(saved.tail, tail_position()).commit_lsn;
+    const pg::Lsn newest = std::max(saved.tail, tail_position()).commit_lsn();
     if (!seen_.fork) {
       gap(
           fmt::format("the server's timeline {} does not descend from timeline {}, which the "
@@ -177,16 +177,16 @@ class Decision {
     }
   }
 
-  pg::Position tail_position() const {
+  MessagePosition tail_position() const {
     const StoredRecord* record = tail();
-    return record == nullptr ? pg::Position{} : *record->position;
+    return record == nullptr ? MessagePosition{} : *record->position;
   }
 
   // Positions in the stream are of another history: none of them is compared any more.
   void start_over_at(pg::Lsn lsn) {
     plan_.saved.accepted = seen_.stream.last;
     plan_.saved.last = seen_.stream.last;
-    plan_.saved.tail = {lsn, 0};
+    plan_.saved.tail = pg::Position{lsn, 0};
     if (seen_.slot && slot_usable()) plan_.saved.origin = plan_.saved.confirmed = confirmed();
   }
 
@@ -229,7 +229,7 @@ class Decision {
                 : fmt::format("{} is confirmed up to {}, and the saved position says {}",
                               slot_named(), to_string(confirmed()), to_string(saved.confirmed));
     const StoredRecord* newest = tail();
-    const bool reaches = newest != nullptr ? confirmed() <= newest->position->commit_lsn
+    const bool reaches = newest != nullptr ? confirmed() <= newest->position->commit_lsn()
                                            : confirmed() <= saved.origin;
     if (!reaches) {
       gap(fmt::format(
@@ -301,14 +301,20 @@ class Decision {
       known.anchor_sequence = newest->sequence;
       known.anchor = *newest->position;
     }
+    // A record that was cut into parts under other settings cannot be gone on with: it begins again.
+    const bool half = known.anchor.part != MessagePosition::schema &&
+                      known.anchor.part != MessagePosition::whole;
+    if (half && known.anchor_sequence < known.strict_from) {
+      known.anchor.part = MessagePosition::schema;
+    }
     check_foreign();
     plan_.saved.last = known.anchor_sequence;
     plan_.saved.tail = known.anchor;
     // The oldest record of the window, or what is known of the last one.
-    plan_.start = known.anchor.commit_lsn;
+    plan_.start = known.anchor.commit_lsn();
     for (const StoredRecord& record : known.stored) {
       if (record.position) {
-        plan_.start = std::min(plan_.start, record.position->commit_lsn);
+        plan_.start = std::min(plan_.start, record.position->commit_lsn());
         break;
       }
     }

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -25,21 +24,6 @@ publisher::StreamSequence sequence_of(const nlohmann::json& json, const char* ke
 }
 
 }  // namespace
-
-std::string to_string(pg::Position position) {
-  return fmt::format("{:016X}:{}", position.commit_lsn.value, position.ordinal);
-}
-
-std::optional<pg::Position> parse_position(std::string_view text) {
-  if (text.size() < 18 || text[16] != ':') return std::nullopt;
-  const auto lsn = pg::parse_hex16(text.substr(0, 16));
-  pg::Position position;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data() + 17, end, position.ordinal);
-  if (!lsn || error != std::errc() || rest != end) return std::nullopt;
-  position.commit_lsn = *lsn;
-  return position;
-}
 
 std::string to_json(const SavedPosition& saved) {
   nlohmann::ordered_json json{{"version", format_version}};
@@ -75,7 +59,7 @@ SavedPosition parse_saved_position(std::string_view text) {
     if (saved.intent) return saved;
     saved.stream_created = json.at("stream_created").get<std::string>();
     saved.last = sequence_of(json, "last_seq");
-    saved.tail = parse_position(json.at("tail").get<std::string>()).value();
+    saved.tail = parse_message_position(json.at("tail").get<std::string>()).value();
     saved.confirmed = lsn_of(json, "confirmed");
     saved.origin = lsn_of(json, "origin");
     saved.system_id = json.at("system_id").get<std::string>();

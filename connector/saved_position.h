@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "connector/message_position.h"
 #include "pg/types.h"
 #include "publisher/types.h"
 
@@ -18,7 +19,7 @@ struct SavedPosition {
 
   std::string stream_created;      // another value is another stream
   publisher::StreamSequence last;  // the stream's last sequence,
-  pg::Position tail;               // and the position of the record stored there
+  MessagePosition tail;            // and the place in WAL of what is stored there
   pg::Lsn confirmed;               // about to be confirmed to Postgres
   pg::Lsn origin;                  // where the slot began: before it there is nothing to lose
   std::string system_id;
@@ -33,9 +34,5 @@ struct SavedPosition {
 std::string to_json(const SavedPosition& saved);
 // Throws Stop(position_lost) when the text is not what to_json writes.
 SavedPosition parse_saved_position(std::string_view json);
-
-// "00000000016B3748:3"
-std::string to_string(pg::Position position);
-std::optional<pg::Position> parse_position(std::string_view text);
 
 }  // namespace connector

@@ -84,6 +84,30 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   session.slot_confirmed = start;
 }
 
+// A leader that was just elected may not have applied the newest entry yet, though the stream has
+// its schema record: then it is asked again.
+void load_shapes(Session& session, const Observed& seen, const Resume& plan,
+                 const Wakeup& wakeup) {
+  const bool same_stream = seen.saved && seen.saved->stream_created == seen.stream.created;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+  while (true) {
+    const publisher::KeyValueEntry entry = session.shapes_key.get(*session.nats);
+    session.shapes_revision = entry.revision;
+    session.shapes = entry.value && same_stream ? ShapeLog::parse(*entry.value) : ShapeLog();
+    const bool complete = std::all_of(
+        seen.window.begin(), seen.window.end(), [&](const StoredRecord& record) {
+          return !record.position || record.position->part != MessagePosition::schema ||
+                 session.shapes.has(record.position->change);
+        });
+    if (complete || seen.stream.replicas <= 1 || wakeup.stop_requested() ||
+        std::chrono::steady_clock::now() >= deadline) {
+      break;
+    }
+    wakeup.wait_for(milliseconds(250));
+  }
+  session.shapes.drop_after(plan.known.anchor);
+}
+
 bool contains(const std::vector<std::pair<std::string, std::string>>& names,
               const std::pair<std::string, std::string>& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -136,6 +160,8 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .nats = std::move(nats),
                   .key = position_key(config),
                   .saved = {},
+                  .shapes_key = shapes_key(config),
+                  .shapes = {},
                   .reread = Reread({}),
                   .last = {},
                   .slot_confirmed = {}};
@@ -184,8 +210,9 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   if (!seen.saved || session.saved != *seen.saved) {
     session.revision = session.key.put(*session.nats, to_json(session.saved), session.revision);
   }
+  load_shapes(session, seen, plan, wakeup);
   session.last = seen.stream.last;
-  const pg::Position tail = plan.known.anchor;
+  const MessagePosition tail = plan.known.anchor;
   session.reread = Reread(std::move(plan.known));
   if (server.sender_timeout_ms > 0) {
     session.status_interval =
@@ -195,8 +222,13 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   spdlog::info("streaming from slot \"{}\" ({}) to stream {} after message {}{}",
                config.source.slot, to_string(std::max(plan.start, session.slot_confirmed)),
                config.stream.name, session.last.value,
-               tail == pg::Position{} ? "" : fmt::format(", position {}", to_string(tail)));
+               tail == MessagePosition{} ? "" : fmt::format(", position {}", to_string(tail)));
   return std::make_unique<Session>(std::move(session));
+}
+
+void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
+  ShapeLog::add(of_table, entry, slot_confirmed);
+  shapes_revision = shapes_key.put(*nats, shapes.to_json(), shapes_revision);
 }
 
 Coverage coverage_of(const Config& config, pqxx::connection& sql) {
@@ -219,9 +251,9 @@ void refresh_publications(const Config& config, pqxx::connection& sql) {
   };
   try {
     apply(sql, coverage_of(config, sql), false);
-  } catch (const pqxx::sql_error& error) {
+  } catch (const pqxx::transaction_rollback& error) {  // libpqxx 7: a kind of sql_error
     say(error);
-  } catch (const pqxx::transaction_rollback& error) {
+  } catch (const pqxx::sql_error& error) {
     say(error);
   }
 }
@@ -263,6 +295,10 @@ publisher::KeyValue position_key(const Config& config) {
   return {"walferry", config.stream.name + "." + config.source.slot};
 }
 
+publisher::KeyValue shapes_key(const Config& config) {
+  return {"walferry", config.stream.name + "." + config.source.slot + ".shapes"};
+}
+
 std::string record_settings(const Config& config, const std::vector<std::string>& publications) {
   std::vector<std::string> tables;
   for (const TableConfig& table : config.tables) {
@@ -270,12 +306,20 @@ std::string record_settings(const Config& config, const std::vector<std::string>
                                    : quoted_name(table.schema, table.table));
   }
   std::sort(tables.begin(), tables.end());
-  return nlohmann::json{{"format", "json"},
-                        {"prefix", config.stream.subject_prefix},
-                        {"publications", publications},
-                        {"tables", tables},
-                        {"exclude", config.source.exclude_tables}}
-      .dump();
+  nlohmann::json settings{{"format", "json"},
+                          {"prefix", config.stream.subject_prefix},
+                          {"publications", publications},
+                          {"tables", tables},
+                          {"exclude", config.source.exclude_tables}};
+  // Only where they shape records, so that nothing changes for those who have not set them.
+  const PublishConfig& publish = config.publish;
+  if (!config.source.messages.empty()) settings["messages"] = config.source.messages;
+  if (publish.pack != "none") settings["pack"] = publish.pack;
+  if (publish.oversize != "stop") settings["oversize"] = publish.oversize;
+  if (publish.pack != "none" || publish.oversize != "stop") {
+    settings["max_message"] = publish.max_message;
+  }
+  return settings.dump();
 }
 
 }  // namespace connector

@@ -13,6 +13,7 @@
 #include "connector/preconditions.h"
 #include "connector/reread.h"
 #include "connector/saved_position.h"
+#include "connector/shape_log.h"
 #include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/catalog.h"
@@ -31,10 +32,16 @@ struct Session {
   publisher::KeyValue key;
   std::uint64_t revision = 0;  // of the key
   SavedPosition saved;
+  publisher::KeyValue shapes_key;
+  std::uint64_t shapes_revision = 0;
+  ShapeLog shapes;
   Reread reread;
   publisher::StreamSequence last;  // the stream's
   pg::Lsn slot_confirmed;
   std::chrono::milliseconds status_interval{1000};
+
+  // Adds the entry to those of `shapes`, and returns when NATS keeps it.
+  void announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry);
 };
 
 // What a start brings that a later attempt does not have.
@@ -67,11 +74,13 @@ void refresh_publications(const Config& config, pqxx::connection& sql);
 publisher::ConnectionSettings nats_settings(const Config& config);
 publisher::StreamSettings stream_settings(const Config& config);
 publisher::KeyValue position_key(const Config& config);
+publisher::KeyValue shapes_key(const Config& config);
 
 // The settings that shape records, as one line of JSON; see SavedPosition::settings.
 std::string record_settings(const Config& config, const std::vector<std::string>& publications);
 
-// What the server must take of a message beside its payload: ids, the chain, a header or two.
-inline constexpr std::uint64_t header_room = 512;
+// What the server must take of a message beside its payload: id, chain, position, part, and what a
+// logical message brings.
+inline constexpr std::uint64_t header_room = 2048;
 
 }  // namespace connector

@@ -79,7 +79,7 @@ void add_last(Page& page, const StatusReport& report) {
   const LastRecord& last = *report.last;
   std::string text =
       last.position
-          ? fmt::format("{}:{}", to_string(last.position->commit_lsn), last.position->ordinal)
+          ? fmt::format("{}:{}", to_string(last.position->commit_lsn()), last.position->change.ordinal)
           : fmt::format("message {} is not walferry's", last.sequence.value);
   if (!last.commit_ts.empty()) text += ", committed " + to_the_second(last.commit_ts);
   if (last.age_seconds) text += fmt::format(", {} ago", human_age(*last.age_seconds));
@@ -171,7 +171,7 @@ Json last_json(const StatusReport& report) {
   const LastRecord& last = *report.last;
   Json json{{"seq", last.sequence.value}};
   json["position"] = last.position ? Json(to_string(*last.position)) : Json(nullptr);
-  json["commit_lsn"] = last.position ? Json(to_string(last.position->commit_lsn)) : Json(nullptr);
+  json["commit_lsn"] = last.position ? Json(to_string(last.position->commit_lsn())) : Json(nullptr);
   json["commit_ts"] = last.commit_ts.empty() ? Json(nullptr) : Json(last.commit_ts);
   json["age_seconds"] = or_null(last.age_seconds);
   return json;
@@ -188,7 +188,7 @@ Json saved_json(const StatusReport& report) {
 
 pg::Lsn StatusReport::stored() const {
   pg::Lsn lsn;
-  if (last && last->position) lsn = last->position->commit_lsn;
+  if (last && last->position) lsn = last->position->commit_lsn();
   if (saved) lsn = std::max(lsn, saved->confirmed);
   if (slot) lsn = std::max(lsn, slot->confirmed.value_or(pg::Lsn()));
   return lsn;

@@ -17,7 +17,8 @@ bool covers(const TableConfig& config, std::string_view schema, std::string_view
 
 }  // namespace
 
-TableSelection::TableSelection(const Config& config) : tables_(config.tables) {
+TableSelection::TableSelection(const Config& config)
+    : tables_(config.tables), messages_(config.source.messages) {
   for (const std::string& name : config.source.exclude_tables) {
     excluded_.push_back(parse_table_name(name));
   }
@@ -30,6 +31,11 @@ bool TableSelection::matches(std::string_view schema, std::string_view table) co
   };
   if (any(tables_, names)) return true;
   return any(tables_, covers) && !any(excluded_, covers);
+}
+
+bool TableSelection::takes_messages_of(std::string_view prefix) const {
+  return std::any_of(messages_.begin(), messages_.end(),
+                     [&](const std::string& wanted) { return wanted == "*" || wanted == prefix; });
 }
 
 TableSelection::Resolved TableSelection::resolve(pqxx::connection& sql) const {

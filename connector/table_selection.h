@@ -19,6 +19,9 @@ class TableSelection {
   // An exact name beats source.exclude_tables, which beats a pattern.
   bool matches(std::string_view schema, std::string_view table) const;
 
+  // Whether logical messages of this prefix are published.
+  bool takes_messages_of(std::string_view prefix) const;
+
   struct Resolved {
     std::vector<pg::TableInfo> tables;  // what publications must cover, each once
     std::vector<std::string> missing;   // configured by name, and not there
@@ -29,6 +32,7 @@ class TableSelection {
  private:
   std::vector<TableConfig> tables_;
   std::vector<TableConfig> excluded_;
+  std::vector<std::string> messages_;
 };
 
 std::string quoted_name(const std::string& schema, const std::string& table);

@@ -15,6 +15,7 @@
 
 #include "connector/attach.h"
 #include "connector/interrupt.h"
+#include "connector/message_position.h"
 #include "connector/record_line.h"
 #include "connector/remedy.h"
 #include "connector/stop.h"
@@ -142,14 +143,38 @@ class Tail {
     created_ = info->created;
   }
 
-  void show(const publisher::Delivery& delivery) {
+  // Parts are joined, packs are shown line by line.
+  void show(publisher::Delivery& delivery) {
+    if (!whole_record(delivery)) return;
+    std::string_view rest = delivery.payload;
+    const bool pack = delivery.header(changes_header) != nullptr;
+    do {
+      const std::size_t end = pack ? std::min(rest.find('\n'), rest.size()) : rest.size();
+      show_one(delivery.subject, rest.substr(0, end));
+      rest.remove_prefix(std::min(rest.size(), end + 1));
+    } while (!rest.empty());
+  }
+
+  // False while parts are still to come; with the last one the payload is the whole record's.
+  bool whole_record(publisher::Delivery& delivery) {
+    const std::string* part = delivery.header(part_header);
+    const std::string* parts = delivery.header(parts_header);
+    if (part == nullptr || parts == nullptr) return true;
+    if (*part == "1") joined_.clear();
+    joined_ += delivery.payload;
+    if (*part != *parts) return false;
+    delivery.payload = std::exchange(joined_, {});
+    return true;
+  }
+
+  void show_one(const std::string& subject, std::string_view payload) {
     if (!command_.json) {
-      output_.add(record_line(delivery.subject, delivery.payload, palette_));
-    } else if (!delivery.payload.empty() && delivery.payload.front() == '{' &&
-               delivery.payload.find('\n') == std::string::npos) {
-      output_.add(delivery.payload);
+      output_.add(record_line(subject, payload, palette_));
+    } else if (!payload.empty() && payload.front() == '{' &&
+               payload.find('\n') == std::string_view::npos) {
+      output_.add(payload);
     } else if (!said_left_out_) {
-      spdlog::warn("messages that are no records are left out: {} is the first", delivery.subject);
+      spdlog::warn("messages that are no records are left out: {} is the first", subject);
       said_left_out_ = true;
     }
   }
@@ -160,6 +185,7 @@ class Tail {
   const Palette palette_ = palette_for_stdout();
   Output output_;
   std::optional<publisher::StreamSequence> next_;
+  std::string joined_;   // of a record whose last part has not come yet
   std::string created_;  // the stream that next_ is a place in
   bool said_lost_ = false;
   bool said_left_out_ = false;

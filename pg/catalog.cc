@@ -177,6 +177,22 @@ TypeId base_type(pqxx::connection& sql, TypeId type) {
   return result.empty() ? type : TypeId(result[0][0].as<std::uint32_t>());
 }
 
+std::vector<std::string> column_types(pqxx::connection& sql, const Relation& relation) {
+  std::string list;
+  for (const Column& column : relation.columns) {
+    list += fmt::format("{}({}::oid, {})", list.empty() ? "" : ", ", column.type.value,
+                        column.modifier);
+  }
+  std::vector<std::string> types;
+  if (list.empty()) return types;
+  const pqxx::result result = query(
+      sql, fmt::format("SELECT nullif(format_type(oid, modifier), repeat('?', 3)) "
+                       "FROM (VALUES {}) AS wanted (oid, modifier)",
+                       list));
+  for (const auto& row : result) types.push_back(row[0].as<std::string>(""));
+  return types;
+}
+
 void drop_slot(pqxx::connection& sql, const std::string& slot) {
   query(sql, fmt::format("SELECT pg_drop_replication_slot({})", sql.quote(slot)));
 }

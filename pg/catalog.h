@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "pg/change.h"
 #include "pg/types.h"
 
 namespace pg {
@@ -78,6 +79,10 @@ std::vector<std::string> primary_key(pqxx::connection& sql, RelationId relation)
 
 // What a domain is over, through domains of domains; the type itself when it is none, or gone.
 TypeId base_type(pqxx::connection& sql, TypeId type);
+
+// The columns' types as Postgres prints them ("numeric(12,2)"), one a column; empty where a type is
+// gone.
+std::vector<std::string> column_types(pqxx::connection& sql, const Relation& relation);
 
 void drop_slot(pqxx::connection& sql, const std::string& slot);
 

@@ -34,10 +34,11 @@ struct Relation {
   std::vector<Column> columns;
 };
 
-// The three ways in which a column has or lacks bytes. None can be taken for another.
+// The ways in which a column has or lacks bytes. None can be taken for another.
 struct Null {};
 struct Unchanged {};  // a TOAST value that the update left alone and Postgres did not send
-using Value = std::variant<Null, Unchanged, std::string_view>;
+struct Omitted {};    // left out by walferry, where the record would be too large; never decoded
+using Value = std::variant<Null, Unchanged, std::string_view, Omitted>;
 using Row = std::span<const Value>;  // one for each of the relation's columns
 
 // What came of the old row: nothing, the identity's columns (the others are Null), or all of it.

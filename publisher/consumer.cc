@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <vector>
@@ -47,12 +48,30 @@ std::optional<std::uint64_t> number(std::string_view text) {
   return value;
 }
 
+std::map<std::string, std::string> headers_of(natsMsg* message) {
+  std::map<std::string, std::string> headers;
+  const char** keys = nullptr;
+  int count = 0;
+  if (natsMsgHeader_Keys(message, &keys, &count) != NATS_OK) return headers;  // there are none
+  for (int i = 0; i < count; ++i) {
+    const char* value = nullptr;
+    if (natsMsgHeader_Get(message, keys[i], &value) == NATS_OK) headers[keys[i]] = value;
+  }
+  std::free(static_cast<void*>(keys));
+  return headers;
+}
+
 std::string header(natsMsg* message, const char* name) {
   const char* value = nullptr;
   return natsMsgHeader_Get(message, name, &value) == NATS_OK ? value : "";
 }
 
 }  // namespace
+
+const std::string* Delivery::header(const std::string& name) const {
+  const auto found = headers.find(name);
+  return found == headers.end() ? nullptr : &found->second;
+}
 
 std::optional<DeliveryPlace> parse_reply(std::string_view reply) {
   std::vector<std::string_view> tokens;
@@ -130,8 +149,11 @@ std::optional<Delivery> Consumer::next(std::chrono::milliseconds wait) {
     delivered_ = place->consumer_sequence;
     position_ = StreamSequence(place->stream_sequence + 1);
     return Delivery{
-        StreamSequence(place->stream_sequence), natsMsg_GetSubject(raw),
-        std::string(natsMsg_GetData(raw), static_cast<std::size_t>(natsMsg_GetDataLength(raw)))};
+        .sequence = StreamSequence(place->stream_sequence),
+        .subject = natsMsg_GetSubject(raw),
+        .payload = std::string(natsMsg_GetData(raw),
+                               static_cast<std::size_t>(natsMsg_GetDataLength(raw))),
+        .headers = headers_of(raw)};
   }
 }
 

@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@ struct Delivery {
   StreamSequence sequence;
   std::string subject;
   std::string payload;
+  std::map<std::string, std::string> headers;
+
+  const std::string* header(const std::string& name) const;
 };
 
 class Consumer {

@@ -87,6 +87,7 @@ dsn = "postgresql://w@db1,db2/app"
 slot = "s_1"
 publication = "My Pub"
 exclude_tables = ["public.x", 'a."*"']
+messages = ["audit", "*"]
 replay_window = "90s"
 replay_window_max = "0"
 [nats]
@@ -110,6 +111,8 @@ placement_tags = ["ssd"]
 [publish]
 max_in_flight = 10000
 max_in_flight_bytes = "64MiB"
+pack = "transaction"
+oversize = "split"
 max_message = "64MiB"
 [[table]]
 name = "public.*"
@@ -130,6 +133,7 @@ TEST(Config, EveryKeyReachesItsField) {
                      .slot = "s_1",
                      .publication = "My Pub",
                      .exclude_tables = {"public.x", "a.\"*\""},
+                     .messages = {"audit", "*"},
                      .replay_window = milliseconds(90'000),
                      .replay_window_max = 0};
   expected.nats.url = "nats://a:1,tls://[::1]:2,nats://u:p@b";
@@ -151,7 +155,9 @@ TEST(Config, EveryKeyReachesItsField) {
   expected.publish = {.order = "strict",
                       .max_in_flight = 10'000,
                       .max_in_flight_bytes = 64ULL << 20,
-                      .max_message = 64ULL << 20};
+                      .pack = "transaction",
+                      .max_message = 64ULL << 20,
+                      .oversize = "split"};
   expected.tables = {{.schema = "public", .table = "*", .pattern = true},
                      {.schema = "public", .table = "orders", .pattern = false}};
   expected.log = {.level = "trace", .format = "json", .keys = true};

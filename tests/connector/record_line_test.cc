@@ -98,6 +98,15 @@ TEST(RecordLine, ColoursTheOperationAndEndsEveryColour) {
   EXPECT_TRUE(text.ends_with(palette.plain)) << text;
 }
 
+TEST(RecordLine, OfASchemaRecordNamesItsColumns) {
+  const std::string text = record_line(
+      "cdc._schema.public.t",
+      R"({"columns":[{"name":"id","type":"integer","type_oid":23,"key":true},)"
+      R"({"name":"v","type":null,"type_oid":9,"key":false}],"identity":"default","lsn":"0/1"})",
+      {});
+  EXPECT_TRUE(text.ends_with("schema    cdc._schema.public.t  id integer, v ?")) << text;
+}
+
 TEST(RecordLine, OfAnythingElseIsItsSubjectAndSize) {
   for (const char* payload : {"", "no json", "[1]", "{\"op\":1}", "{\"op\":\"insert\"}", "{}"}) {
     const std::string text = record_line("cdc._message.audit", payload, {});

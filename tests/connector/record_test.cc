@@ -251,10 +251,6 @@ TEST(Record, NamesAreEscapedInJsonAndInSubjects) {
             R"("after":{},"unchanged":["q\"\\\n"])");
 }
 
-TEST(Record, MessageIds) {
-  EXPECT_EQ(message_id("walferry", {pg::Lsn(0x16B3748), 3}), "walferry:00000000016B3748:3");
-}
-
 TEST(Record, TimesBeforeTheEpochAndFarBeyond) {
   EXPECT_EQ(iso_time({-1}), "1999-12-31T23:59:59.999999Z");
   EXPECT_EQ(iso_time({951782399000001 - 946684800000000}), "2000-02-28T23:59:59.000001Z");

@@ -77,7 +77,7 @@ void for_tampered(std::size_t behind, Test test) {
 TEST(RereadTampered, MissingRecordIsNeverPassed) {
   for_tampered(1, [](Tampered& tampered) {
     auto& window = tampered.seen.window;
-    const pg::Position missing = *window[tampered.place].position;
+    const pg::Position missing = window[tampered.place].position->change;
     for (std::size_t i = tampered.place; i + 1 < window.size(); ++i) {
       window[i].position = window[i + 1].position;
     }
@@ -92,9 +92,9 @@ TEST(RereadTampered, RecordThatWalDoesNotYieldIsSeen) {
   for_tampered(0, [](Tampered& tampered) {
     auto& window = tampered.seen.window;
     // No change has an ordinal above 5, no transaction is closer than 16 bytes to the next.
-    const pg::Position before = *window[tampered.place - 1].position;
+    const pg::Position before = window[tampered.place - 1].position->change;
     const pg::Position extra = {pg::Lsn(before.commit_lsn.value + 1), 1};
-    const pg::Position next = *window[tampered.place].position;
+    const pg::Position next = window[tampered.place].position->change;
     const pg::Position at_place = extra < next ? extra : pg::Position{next.commit_lsn, 99};
     const auto behind = extra < next ? 0 : 1;
     const auto place = static_cast<std::ptrdiff_t>(tampered.place) + behind;
@@ -123,7 +123,7 @@ TEST(RereadTampered, SwappedRecordsAreSeen) {
 TEST(RereadTampered, ForeignMessageNamesWhatItReplaced) {
   for_tampered(1, [](Tampered& tampered) {
     StoredRecord& record = tampered.seen.window[tampered.place];
-    const pg::Position missing = *record.position;
+    const pg::Position missing = record.position->change;
     record.position.reset();
     const std::string what = detected(tampered, no_limit);
     EXPECT_THAT(what, HasSubstr("at sequence " + std::to_string(record.sequence.value) + ";"));

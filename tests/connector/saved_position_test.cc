@@ -14,7 +14,7 @@ SavedPosition example() {
   SavedPosition saved;
   saved.stream_created = "2026-11-23T10:00:00.123456789Z";
   saved.last = publisher::StreamSequence(18446744073709551615U);
-  saved.tail = {pg::Lsn(0xFEDCBA9876543210), 18446744073709551615U};
+  saved.tail = pg::Position{pg::Lsn(0xFEDCBA9876543210), 18446744073709551615U};
   saved.confirmed = pg::Lsn(0x16B3748);
   saved.origin = pg::Lsn(0x16B3000);
   saved.system_id = "7300000000000000001";

@@ -44,8 +44,12 @@ class Cluster : public testing::Test {
   }
   void wait_complete() {
     oracle_->read();
-    wait_until([&] { return js().last_sequence("CDC") >= oracle_->changes(); }, seconds(120),
-               "all changes are stored");
+    wait_until(
+        [&] {
+          const std::uint64_t last = js().last_sequence("CDC");
+          return last >= oracle_->changes() + js().count("CDC", "cdc._schema.>");
+        },
+        seconds(120), "all changes are stored");
   }
   // Until the stream is led by another server than this one; returns which.
   std::string lead_elsewhere(const std::string& stream, const std::string& server) {

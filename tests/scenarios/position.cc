@@ -51,7 +51,7 @@ TEST_F(PositionOf, AnotherSystemStopsThoughItHasTheSameSlotAndTable) {
   const Finished finished = walferry_.run_to_exit();
   EXPECT_EQ(finished.exit.code, 4);
   EXPECT_TRUE(says(finished.err, "system")) << finished.err;
-  EXPECT_EQ(js().last_sequence("CDC"), 20U);
+  EXPECT_EQ(stored_records(), 20U);
 }
 
 TEST_F(PositionOf, APromotedStandbyThatHasEverythingIsGoneOnWith) {
@@ -93,7 +93,7 @@ TEST_F(PositionOf, APromotedStandbyThatLacksWhatIsPublishedStops) {
   const Finished finished = walferry_.run_to_exit();
   EXPECT_EQ(finished.exit.code, 4);
   EXPECT_TRUE(says(finished.err, "timeline")) << finished.err;
-  EXPECT_EQ(js().last_sequence("CDC"), 40U);
+  EXPECT_EQ(stored_records(), 40U);
 }
 
 TEST_F(PositionOf, AWipedNatsStoreStopsAndAdoptGoesOn) {
@@ -108,7 +108,7 @@ TEST_F(PositionOf, AWipedNatsStoreStopsAndAdoptGoesOn) {
   const Finished finished = walferry_.run_to_exit();
   EXPECT_EQ(finished.exit.code, 4);
   EXPECT_TRUE(says(finished.err, "--adopt")) << finished.err;
-  EXPECT_EQ(js().last_sequence("CDC"), 0U);
+  EXPECT_EQ(stored_records(), 0U);
   start({"--adopt"});
   // From the slot's confirmed position on: with the default window, all of it.
   expect_exact();
@@ -190,7 +190,7 @@ TEST_F(PositionOf, ATableRemovedBetweenACrashInATransactionAndTheRestartLeavesTh
       "BEGIN; INSERT INTO t SELECT i FROM generate_series(1, 10000) i;"
       "INSERT INTO removed SELECT i FROM generate_series(1, 10000) i;"
       "INSERT INTO t SELECT i FROM generate_series(10001, 20000) i; COMMIT");
-  wait_until([&] { return js().last_sequence("CDC") > 10; }, seconds(30), "it is under way");
+  wait_until([&] { return stored_records() > 10; }, seconds(30), "it is under way");
   walferry_.kill_hard();
   settings().no_tables().table("public.t");
   start();
@@ -202,7 +202,8 @@ TEST_F(PositionOf, ATableRemovedBetweenACrashInATransactionAndTheRestartLeavesTh
   std::set<std::string> message_ids;
   for (const auto& stored : js().read("CDC")) {
     EXPECT_TRUE(message_ids.insert(stored.headers.at("Nats-Msg-Id")).second);
-    const Record record = parse_record(stored);
+  }
+  for (const Record& record : records()) {
     if (record.table == "t") {
       of_t.push_back(record.after["id"].get<int>());
     }
@@ -260,7 +261,7 @@ TEST_F(PositionOf, ASlotThatWasInvalidatedStops) {
   EXPECT_EQ(finished.exit.code, 4);
   EXPECT_TRUE(says(finished.err, "slot")) << finished.err;
   EXPECT_TRUE(says(finished.err, "accept-gap")) << finished.err;
-  EXPECT_EQ(js().last_sequence("CDC"), 5U);
+  EXPECT_EQ(stored_records(), 5U);
 }
 
 }  // namespace

@@ -56,7 +56,10 @@ class Scenario : public testing::Test {
   void wait_streaming(Milliseconds deadline = seconds(60));
   // Walferry ends by itself with this code; its log is returned.
   std::string expect_exit(int code, Milliseconds deadline = seconds(60));
-  void wait_stored(std::uint64_t messages, Milliseconds deadline = seconds(60));
+  void wait_stored(std::uint64_t records, Milliseconds deadline = seconds(60));
+  // The stream's last sequence, less the schema records that it was seen to hold: how many records
+  // were ever stored.
+  std::uint64_t stored_records();
   // All that was committed is stored.
   void wait_complete(Milliseconds deadline = seconds(90));
   // ... and walferry ends cleanly, and the stream holds each change once, in order.
@@ -71,6 +74,7 @@ class Scenario : public testing::Test {
   NatsServer nats_;
   Walferry walferry_;
   std::unique_ptr<Oracle> oracle_;
+  std::uint64_t schemas_ = 0;
 };
 
 }  // namespace scenarios

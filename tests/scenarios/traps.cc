@@ -37,10 +37,10 @@ TEST_F(Traps, AForeignMessageThatWasDeletedAgainCostsNoRecord) {
   insert(3);
   walferry_.start();
   EXPECT_TRUE(says(expect_exit(4), "not walferry's"));
-  js().delete_message("CDC", 2);
   js().delete_message("CDC", 3);
+  js().delete_message("CDC", 4);
   walferry_.start();
-  EXPECT_TRUE(says(expect_exit(4), "messages 2 to 3 were deleted"));
+  EXPECT_TRUE(says(expect_exit(4), "messages 3 to 4 were deleted"));
   walferry_.start({"--accept-gap"});
   wait_stored(5);
   walferry_.stop();
@@ -54,9 +54,9 @@ TEST_F(Traps, AHoleBehindTheTailIsSaidAlsoWhereNothingIsToBePublished) {
   wait_stored(1);
   walferry_.stop();
   js().publish("cdc.foreign", "x");
-  js().delete_message("CDC", 2);
+  js().delete_message("CDC", 3);
   walferry_.start();
-  EXPECT_TRUE(says(expect_exit(4), "messages 2 to 2 were deleted"));
+  EXPECT_TRUE(says(expect_exit(4), "messages 3 to 3 were deleted"));
 }
 
 TEST_F(Traps, ADroppedPublicationHasAWayOut) {

@@ -292,9 +292,11 @@ TEST_F(Values, HostileNamesAreOnlyNames) {
     EXPECT_EQ(all[4 * i].after.dump(), R"({"Id.x":1,"id.x":"v","q\"\\uote":7})");
   }
   const auto stored = js().read("CDC");
-  EXPECT_EQ(stored.at(0).subject, "cdc.a%2Eb.c%2Ed.insert");
-  EXPECT_EQ(stored.at(4).subject, "cdc.with%20space.%2A.insert");
-  EXPECT_EQ(stored.at(8).subject, "cdc.%5Fleading._under.insert");
+  EXPECT_EQ(stored.at(0).subject, "cdc._schema.a%2Eb.c%2Ed");
+  EXPECT_EQ(stored.at(1).subject, "cdc.a%2Eb.c%2Ed.insert");
+  EXPECT_EQ(stored.at(6).subject, "cdc.with%20space.%2A.insert");
+  EXPECT_EQ(stored.at(10).subject, "cdc._schema.%5Fleading._under");
+  EXPECT_EQ(stored.at(11).subject, "cdc.%5Fleading._under.insert");
 }
 
 TEST_F(Values, ADatabaseInAnotherEncodingArrivesAsUtf8) {

@@ -24,8 +24,8 @@ TEST_F(VerbsInDepth, StatusAgreesWithBothServers) {
   seen = status(0);
   EXPECT_EQ(seen["running"], true);
   EXPECT_EQ(seen["slot"]["active_pid"].dump(), session_of_the_slot());
-  EXPECT_EQ(seen["stream"]["messages"], 7);
-  EXPECT_EQ(seen["stream"]["last_seq"], 7);
+  EXPECT_EQ(seen["stream"]["messages"], 8);
+  EXPECT_EQ(seen["stream"]["last_seq"], 8);
   EXPECT_EQ(seen["last_record"]["commit_ts"], json::parse(records().back().payload)["commit_ts"]);
   EXPECT_LT(seen["last_record"]["age_seconds"].get<double>(), 60);
   EXPECT_LT(seen["lag_bytes"].get<std::uint64_t>(), 1U << 20);
@@ -39,7 +39,7 @@ TEST_F(VerbsInDepth, StatusAgreesWithBothServers) {
   postgres_.stop();
   seen = status(1);
   EXPECT_EQ(seen["running"], nullptr) << "nobody knows";
-  EXPECT_EQ(seen["stream"]["last_seq"], 7);
+  EXPECT_EQ(seen["stream"]["last_seq"], 8);
 }
 
 TEST_F(VerbsInDepth, StatusWatchesUntilItIsStoppedAcrossARestart) {
@@ -59,7 +59,7 @@ TEST_F(VerbsInDepth, StatusWatchesUntilItIsStoppedAcrossARestart) {
 
 TEST_F(VerbsInDepth, TailShowsEachRecordOnceAcrossRestartsOfTheServer) {
   start();
-  Process tail(spawn({"tail", "--json", "--last", "1"}, "out", "err"));
+  Process tail(spawn({"tail", "--json", "--last", "1", "cdc.public.>"}, "out", "err"));
   exec("INSERT INTO t VALUES (0, 'first')");
   wait_printed(1);
   int id = 1;
@@ -75,7 +75,7 @@ TEST_F(VerbsInDepth, TailShowsEachRecordOnceAcrossRestartsOfTheServer) {
   tail.send(SIGTERM);
   EXPECT_EQ(tail.wait_exit(seconds(10)).code, 0);
   std::vector<std::string> stored;
-  for (const auto& message : js().read("CDC")) stored.push_back(message.payload);
+  for (const Record& record : records()) stored.push_back(record.payload);
   EXPECT_EQ(printed(), stored);
 }
 
@@ -187,6 +187,25 @@ TEST(TailOnACluster, ShowsEachRecordOnceWhenALeaderDies) {
   std::vector<std::string> expected;
   for (int n = 27; n <= 60; ++n) expected.push_back("{\"n\":" + std::to_string(n) + "}");
   EXPECT_EQ(printed(), expected);
+}
+
+TEST_F(VerbsInDepth, TailJoinsPartsAndTakesPacksApart) {
+  settings().set_string("publish", "oversize", "split");
+  settings().set_string("publish", "pack", "transaction");
+  settings().set_string("publish", "max_message", "4KiB");
+  start();
+  exec("INSERT INTO t VALUES (1, 'one'), (2, 'two'), (3, repeat('x', 9000)), (4, 'four')");
+  Process tail(spawn({"tail", "--json", "--last", "100"}, "out", "err"));
+  wait_printed(5);
+  tail.send(SIGTERM);
+  EXPECT_EQ(tail.wait_exit(seconds(10)).code, 0);
+  const auto lines = printed();
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_TRUE(json::parse(lines[0]).contains("columns"));
+  for (std::size_t i = 1; i < lines.size(); ++i) {
+    EXPECT_EQ(json::parse(lines[i])["after"]["id"], i);
+  }
+  EXPECT_EQ(json::parse(lines[3])["after"]["v"], std::string(9000, 'x'));
 }
 
 // ---- teardown

@@ -210,10 +210,62 @@ void Checker::check_change(const Record& record, const Due& due) {
   }
 }
 
+// A schema record stands directly in front of the row whose id it bears, and says something new.
+void Checker::check_schema(const Stored& stored) {
+  try {
+    SchemaRecord schema = parse_schema_record(stored);
+    const auto known = shapes_.find(schema.subject);
+    if (known != shapes_.end() && known->second.json["columns"] == schema.json["columns"] &&
+        known->second.json["identity"] == schema.json["identity"]) {
+      complain("sequence " + std::to_string(stored.sequence) + " announces what was announced");
+    }
+    announced_ = schema.subject;
+    shapes_[schema.subject] = std::move(schema);
+  } catch (const std::exception& error) {
+    complain("sequence " + std::to_string(stored.sequence) + ": " + error.what());
+  }
+}
+
+void Checker::check_announced(const Record& record) {
+  const Naming& naming = expected_.naming;
+  const std::string subject = naming.prefix + "._schema." + subject_token(record.schema, true) +
+                              "." + subject_token(record.table);
+  const std::string id =
+      naming.slot + ":" + hex16(record.commit_lsn) + ":" + std::to_string(record.ordinal);
+  if (!announced_.empty() && (announced_ != subject || shapes_[subject].id != id + ":schema")) {
+    complain("sequence " + std::to_string(record.sequence) + ": the schema record before it is " +
+             shapes_[announced_].id + " on " + announced_);
+  }
+  announced_.clear();
+  if (record.op == "truncate" || expected_.has_gaps || !expected_.announced) {
+    return;
+  }
+  const auto shape = shapes_.find(subject);
+  if (shape == shapes_.end()) {
+    complain("sequence " + std::to_string(record.sequence) + ": its shape was not announced");
+    return;
+  }
+  std::vector<std::string> names;
+  for (const auto& column : shape->second.json["columns"]) {
+    names.push_back(column["name"].get<std::string>());
+  }
+  for (const auto& [name, value] : record.after.items()) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      complain("sequence " + std::to_string(record.sequence) + ": column " + name +
+               " was not announced");
+    }
+  }
+}
+
 void Checker::add(const Stored& stored) {
   check_sequence(stored);
+  if (is_schema_record(stored, expected_.naming)) {
+    check_schema(stored);
+    return;
+  }
   try {
     const Record record = parse_record(stored, expected_.naming);
+    check_announced(record);
     if (next_ >= due_.size()) {
       complain("sequence " + std::to_string(stored.sequence) +
                " is one too many: " + stored.payload.substr(0, 300));

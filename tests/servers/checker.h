@@ -1,6 +1,7 @@
 // Holds a stream against what Postgres committed. Every record must be well formed, every stream
 // sequence must follow the one before, and the records must be the committed changes: each of them,
-// once, in commit order, with the values that the server itself prints.
+// once, in commit order, with the values that the server itself prints, each row behind a schema record
+// of its table that has its columns.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,6 +20,7 @@ struct Expected {
   Naming naming = {};
   std::uint64_t first_sequence = 1;
   bool chained = true;    // Nats-Expected-Last-Sequence on every message, of the one before
+  bool announced = true;    // each row behind a schema record of its table
   bool has_gaps = false;  // messages were purged: sequences rise but need not be contiguous
   // Is a change of this op on this table ("schema.table") published? All are when empty.
   std::function<bool(const std::string& table, const std::string& op)> published = {};
@@ -48,6 +50,8 @@ class Checker {
   void check_sequence(const Stored& stored);
   void check_position(const Record& record, const Due& due);
   void check_change(const Record& record, const Due& due);
+  void check_schema(const Stored& stored);
+  void check_announced(const Record& record);
   void complain(const std::string& problem);
 
   const std::vector<TrueTransaction>& truth_;
@@ -56,6 +60,8 @@ class Checker {
   std::size_t next_ = 0;
   std::uint64_t last_sequence_ = 0;
   std::uint64_t last_commit_lsn_ = 0;
+  std::map<std::string, SchemaRecord> shapes_;  // the last of each table, by subject
+  std::string announced_;                       // subject of the schema record just before
   std::size_t problem_count_ = 0;
   std::string problems_;
 };

@@ -135,6 +135,17 @@ std::uint64_t JetStream::last_sequence(const std::string& name) {
   return info ? (*info)["state"]["last_seq"].get<std::uint64_t>() : 0;
 }
 
+std::uint64_t JetStream::count(const std::string& name, const std::string& filter) {
+  const json answer = ask("STREAM.INFO." + name, {{"subjects_filter", filter}});
+  std::uint64_t messages = 0;
+  if (!answer.contains("error") && answer["state"].contains("subjects")) {
+    for (const auto& [subject, number] : answer["state"]["subjects"].items()) {
+      messages += number.get<std::uint64_t>();
+    }
+  }
+  return messages;
+}
+
 std::uint64_t JetStream::message_count(const std::string& name) {
   const auto info = stream(name);
   return info ? (*info)["state"]["messages"].get<std::uint64_t>() : 0;

@@ -37,6 +37,8 @@ class JetStream {
       const std::string& name);                          // STREAM.INFO; none: no such stream
   std::uint64_t last_sequence(const std::string& name);  // 0: no such stream
   std::uint64_t message_count(const std::string& name);
+  // Of the messages that are there, those whose subject matches the filter.
+  std::uint64_t count(const std::string& name, const std::string& filter);
   std::string leader(const std::string& name);  // a server's name, "" without one
 
   void create_stream(const nlohmann::json& config) {

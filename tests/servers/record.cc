@@ -155,11 +155,32 @@ Record parse_record(const Stored& stored, const Naming& naming) {
   }
 }
 
+bool is_schema_record(const Stored& stored, const Naming& naming) {
+  return stored.subject.starts_with(naming.prefix + "._schema.");
+}
+
+SchemaRecord parse_schema_record(const Stored& stored) {
+  SchemaRecord record{.subject = stored.subject, .id = "", .json = {}};
+  const auto id = stored.headers.find("Nats-Msg-Id");
+  record.id = id == stored.headers.end() ? "" : id->second;
+  record.json = ordered_json::parse(stored.payload);
+  require(compact(stored.payload), "white space between tokens or a line break");
+  require(names_of(record.json) == std::vector<std::string>{"columns", "identity", "lsn"},
+          "other fields, or in another order");
+  for (const auto& column : record.json["columns"]) {
+    require(names_of(column) == std::vector<std::string>{"name", "type", "type_oid", "key"},
+            "other fields of a column");
+  }
+  parse_lsn(record.json["lsn"].get<std::string>());
+  return record;
+}
+
 std::vector<Record> parse_records(const std::vector<Stored>& stored, const Naming& naming) {
   std::vector<Record> records;
   records.reserve(stored.size());
   for (const auto& message : stored) {
-    if (message.subject.starts_with(naming.prefix + ".")) {
+    if (message.subject.starts_with(naming.prefix + ".") &&
+        !message.subject.starts_with(naming.prefix + "._")) {
       records.push_back(parse_record(message, naming));
     }
   }

@@ -37,7 +37,17 @@ struct Naming {
 // Throws std::runtime_error that says what is wrong with the record.
 Record parse_record(const Stored& stored, const Naming& naming = {});
 
-// The messages under the prefix, parsed.
+// The announcement of a table's shape.
+struct SchemaRecord {
+  std::string subject;
+  std::string id;
+  nlohmann::ordered_json json;
+};
+bool is_schema_record(const Stored& stored, const Naming& naming = {});
+// Throws like parse_record().
+SchemaRecord parse_schema_record(const Stored& stored);
+
+// The records under the prefix, parsed; walferry's other messages are left out.
 std::vector<Record> parse_records(const std::vector<Stored>& stored, const Naming& naming = {});
 
 // A name as part of a subject: every byte outside A-Z a-z 0-9 _ - is %XX, and so is a schema's

@@ -1,0 +1,73 @@
+#include "connector/message_position.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace connector {
+namespace {
+
+constexpr std::string_view schema_tag = ":schema";
+
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || rest != end) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+std::string to_string(pg::Position position) {
+  return fmt::format("{:016X}:{}", position.commit_lsn.value, position.ordinal);
+}
+
+std::string to_string(const MessagePosition& position) {
+  std::string text = to_string(position.change);
+  if (position.part == MessagePosition::schema) return text.append(schema_tag);
+  if (position.part != MessagePosition::whole) text += fmt::format(".{}", position.part);
+  return text;
+}
+
+std::optional<pg::Position> parse_position(std::string_view text) {
+  if (text.size() < 18 || text[16] != ':') return std::nullopt;
+  const auto lsn = pg::parse_hex16(text.substr(0, 16));
+  const auto ordinal = parse_number<std::uint64_t>(text.substr(17));
+  if (!lsn || !ordinal) return std::nullopt;
+  return pg::Position{*lsn, *ordinal};
+}
+
+std::optional<MessagePosition> parse_message_position(std::string_view text) {
+  std::uint32_t part = MessagePosition::whole;
+  if (text.ends_with(schema_tag)) {
+    part = MessagePosition::schema;
+    text.remove_suffix(schema_tag.size());
+  } else if (const auto dot = text.find('.'); dot != std::string_view::npos) {
+    const auto number = parse_number<std::uint32_t>(text.substr(dot + 1));
+    if (!number || *number == MessagePosition::schema) return std::nullopt;
+    part = *number;
+    text = text.substr(0, dot);
+  }
+  const auto change = parse_position(text);
+  if (!change) return std::nullopt;
+  return MessagePosition(*change, part);
+}
+
+std::optional<MessagePosition> stored_position(std::string_view id, const std::string* position,
+                                               const std::string* part, const std::string* parts) {
+  auto stored = parse_message_position(id);
+  if (!stored) return std::nullopt;
+  if (part != nullptr || parts != nullptr) {
+    const bool last = part != nullptr && parts != nullptr && *part == *parts;
+    if (last) stored->part = MessagePosition::whole;
+  } else if (position != nullptr && stored->part == MessagePosition::whole) {
+    const auto covered = parse_position(*position);
+    if (!covered || *covered < stored->change) return std::nullopt;
+    stored->change = *covered;
+  }
+  return stored;
+}
+
+}  // namespace connector

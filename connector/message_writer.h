@@ -1,0 +1,98 @@
+// Records become messages: mostly one each, many in one (a pack), or one in many (its parts).
+//
+//   change ─▶ hold() ─▶ (next change, or commit: is it the last?) ─▶ pack, cut ─▶ Send
+//
+// A record's last fields wait until it is known whether it is its transaction's last; so one record
+// is held back. What a message holds, and where it is cut, is a function of WAL and configuration
+// alone, so that what is read again is cut again at the same places: sizes are compared with
+// publish.max_message, never with a server's limit, and a pack never crosses a transaction's end.
+//
+// One thread; no I/O; buffers are reused.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "connector/config.h"
+#include "connector/message_position.h"
+#include "publisher/types.h"
+
+namespace connector {
+
+// One change, encoded.
+struct HeldRecord {
+  pg::Position position;
+  std::string source;   // "table public.orders", for errors
+  std::string subject;  // of its own
+  std::string body;     // without what finish() appends
+  bool raw = false;     // a logical message's content: neither finished nor packed
+  std::vector<std::pair<const char*, std::string>> headers;
+};
+
+// One message, whole. Borrows; valid within the call.
+struct Message {
+  MessagePosition position;
+  std::string_view source;
+  publisher::Envelope envelope;
+};
+
+class MessageWriter {
+ public:
+  using Finish = std::function<void(std::string& body, bool last)>;
+  using Send = std::function<void(const Message&)>;
+
+  // `finish` completes a record's body; `send` takes each message, in order. Both are called within
+  // the calls below, and may throw.
+  MessageWriter(const Config& config, Finish finish, Send send);
+
+  // The place for the next record, emptied but for what is filled in here. The record held before
+  // is finished first: it was not its transaction's last.
+  HeldRecord& hold(pg::Position position);
+
+  // A message of its own in front of the record at `before`, which is not held yet.
+  void schema(pg::Position before, const std::string& source, const std::string& subject,
+              std::string_view body);
+
+  // The transaction is over: what is held was its last.
+  void commit();
+
+  // No pack reaches across it: the last change of what is stored already. Where the settings are
+  // those that it was stored under, a pack ends there anyway.
+  void cut_after(pg::Position position) { cut_after_ = position; }
+
+ private:
+  void release(bool last);
+  void pack(HeldRecord& record);
+  void send_pack();
+  void send_whole(const HeldRecord& record);
+  void send_parts(const HeldRecord& record);
+  [[noreturn]] void refuse(const HeldRecord& record) const;
+  void send(const MessagePosition& position, const std::string& source, const std::string& subject,
+            std::string_view body);
+  void set_id(pg::Position position);
+  void add_header(const char* name, std::string value);
+
+  const Config& config_;
+  Finish finish_;
+  Send send_;
+  const std::string pack_subject_;
+  HeldRecord held_;
+  bool holds_ = false;
+  HeldRecord pack_;  // lines of body; position: of its first change
+  pg::Position pack_last_;
+  std::uint64_t packed_ = 0;
+  pg::Position cut_after_;
+  std::string id_;
+  std::vector<std::pair<const char*, std::string>> values_;
+  std::vector<publisher::Header> headers_;
+};
+
+// The key in an encoded record for an error about it, where log.keys allows that; else empty.
+std::string key_for_log(const Config& config, std::string_view record);
+
+}  // namespace connector
