@@ -47,8 +47,9 @@ std::string what_run_does(const Config& config, const Resume& plan) {
                        config.source.slot);
   }
   const MessagePosition tail = plan.known.anchor;
-  return fmt::format("run goes on after message {}{}", plan.known.last.value,
-                     tail == MessagePosition{} ? "" : fmt::format(", position {}", to_string(tail)));
+  return fmt::format(
+      "run goes on after message {}{}", plan.known.last.value,
+      tail == MessagePosition{} ? "" : fmt::format(", position {}", to_string(tail)));
 }
 
 }  // namespace

@@ -50,7 +50,7 @@ struct PublishConfig {
   std::string order = "strict";        // "strict", "dedup"
   std::uint32_t max_in_flight = 4096;  // messages
   std::uint64_t max_in_flight_bytes = 8ULL << 20;
-  std::string pack = "none";           // "none", "transaction"
+  std::string pack = "none";  // "none", "transaction"
   std::uint64_t max_message = 1000ULL << 10;
   std::string oversize = "stop";  // "stop", "omit", "split"
   friend bool operator==(const PublishConfig&, const PublishConfig&) = default;

@@ -115,13 +115,14 @@ void MessageWriter::send_parts(const HeldRecord& record) {
 }
 
 void MessageWriter::refuse(const HeldRecord& record) const {
-  throw Stop(Exit::precondition,
-             fmt::format("{}, position {}{}: the record has {} bytes, and publish.max_message is {}",
-                         record.source, to_string(record.position),
-                         record.raw ? "" : key_for_log(config_, record.body), record.body.size(),
-                         config_.publish.max_message),
-             "raise publish.max_message (and max_payload of nats-server), set publish.oversize to "
-             "\"split\" or \"omit\", or leave the table out");
+  throw Stop(
+      Exit::precondition,
+      fmt::format("{}, position {}{}: the record has {} bytes, and publish.max_message is {}",
+                  record.source, to_string(record.position),
+                  record.raw ? "" : key_for_log(config_, record.body), record.body.size(),
+                  config_.publish.max_message),
+      "raise publish.max_message (and max_payload of nats-server), set publish.oversize to "
+      "\"split\" or \"omit\", or leave the table out");
 }
 
 void MessageWriter::send(const MessagePosition& position, const std::string& source,

@@ -71,9 +71,9 @@ std::vector<StoredRecord> to_records(const std::vector<publisher::StoredMessage>
     StoredRecord record{.sequence = message.sequence, .position = std::nullopt};
     const std::string* id = message.header("Nats-Msg-Id");
     if (id != nullptr && id->compare(0, prefix.size(), prefix) == 0) {
-      record.position = stored_position(
-          std::string_view(*id).substr(prefix.size()), message.header(position_header),
-          message.header(part_header), message.header(parts_header));
+      record.position = stored_position(std::string_view(*id).substr(prefix.size()),
+                                        message.header(position_header),
+                                        message.header(part_header), message.header(parts_header));
     }
     records.push_back(record);
   }

@@ -173,10 +173,9 @@ void Pump::on(const pg::Delete& change) {
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
-    record(*relation, Op::truncate, {}, {},
-           [](const TableEncoder& table, std::string& out, pg::Row, pg::Row) {
-             table.truncate(out);
-           });
+    record(
+        *relation, Op::truncate, {}, {},
+        [](const TableEncoder& table, std::string& out, pg::Row, pg::Row) { table.truncate(out); });
   }
 }
 
@@ -202,12 +201,13 @@ void Pump::on(const pg::Message& message) {
 void Pump::hold(const pg::Message& message, pg::Position position) {
   const std::string prefix = escape_token(message.prefix);
   if (message.prefix.size() > longest_message_prefix) {
-    throw Stop(Exit::precondition,
-               fmt::format("a logical message at position {} has a prefix of {} bytes, {}…: at most "
-                           "{} go into a subject",
-                           connector::to_string(position), message.prefix.size(),
-                           prefix.substr(0, 60), longest_message_prefix),
-               "name the prefixes to publish in source.messages instead of \"*\"");
+    throw Stop(
+        Exit::precondition,
+        fmt::format("a logical message at position {} has a prefix of {} bytes, {}…: at most "
+                    "{} go into a subject",
+                    connector::to_string(position), message.prefix.size(), prefix.substr(0, 60),
+                    longest_message_prefix),
+        "name the prefixes to publish in source.messages instead of \"*\"");
   }
   HeldRecord& held = writer_.hold(position);
   held.source = "logical message " + prefix;
@@ -234,8 +234,7 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
   try {
     encode(*table.encoder, held.body, row, old);
     transaction_.append_position(held.body, change_lsn_, ordinal_);
-    const bool fits =
-        held.body.size() + transaction_.end_size() <= config_.publish.max_message;
+    const bool fits = held.body.size() + transaction_.end_size() <= config_.publish.max_message;
     if (!fits && config_.publish.oversize == "omit") shrink(table, row, old, encode, held);
   } catch (const BadValue& bad) {
     throw Stop(Exit::precondition,
@@ -245,8 +244,8 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
   }
 }
 
-// Without its largest columns, as few of them as it takes. What is left out, and so the record, must
-// not depend on whether it is its transaction's last.
+// Without its largest columns, as few of them as it takes. What is left out, and so the record,
+// must not depend on whether it is its transaction's last.
 template <class Encode>
 void Pump::shrink(const Table& table, pg::Row row, pg::Row old, Encode encode, HeldRecord& held) {
   Omission omission(row, old);

@@ -39,8 +39,8 @@ class TableEncoder {
   bool is_key(std::size_t column) const;
   const std::vector<std::size_t>& key_columns() const { return key_; }
 
-  // Each appends the record up to and including `unchanged` and `omitted`. Throws BadValue with the column's
-  // name.
+  // Each appends the record up to and including `unchanged` and `omitted`. Throws BadValue with the
+  // column's name.
   void insert(std::string& out, const pg::Insert& change) const;
   void update(std::string& out, const pg::Update& change) const;
   void remove(std::string& out, const pg::Delete& change) const;

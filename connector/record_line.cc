@@ -141,12 +141,10 @@ std::string schema_line(std::string_view subject, const Json& schema, const Pale
   std::string columns;
   for (const Json& column : schema.at("columns")) {
     const bool key = column.at("key").get<bool>();
-    columns += fmt::format("{}{}{}{} {}", columns.empty() ? "" : ", ", key ? palette.bold : "",
-                           printable(column.at("name").get<std::string>()),
-                           key ? palette.plain : "",
-                           column.at("type").is_string()
-                               ? printable(column.at("type").get<std::string>())
-                               : "?");
+    columns += fmt::format(
+        "{}{}{}{} {}", columns.empty() ? "" : ", ", key ? palette.bold : "",
+        printable(column.at("name").get<std::string>()), key ? palette.plain : "",
+        column.at("type").is_string() ? printable(column.at("type").get<std::string>()) : "?");
   }
   return fmt::format("{}{:<{}}  {:<8}{}  {}  {}", palette.dim, "", time_width, "schema",
                      palette.plain, printable(subject), columns);

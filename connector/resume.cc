@@ -301,9 +301,10 @@ class Decision {
       known.anchor_sequence = newest->sequence;
       known.anchor = *newest->position;
     }
-    // A record that was cut into parts under other settings cannot be gone on with: it begins again.
-    const bool half = known.anchor.part != MessagePosition::schema &&
-                      known.anchor.part != MessagePosition::whole;
+    // A record that was cut into parts under other settings cannot be gone on with: it begins
+    // again.
+    const bool half =
+        known.anchor.part != MessagePosition::schema && known.anchor.part != MessagePosition::whole;
     if (half && known.anchor_sequence < known.strict_from) {
       known.anchor.part = MessagePosition::schema;
     }

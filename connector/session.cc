@@ -86,16 +86,15 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
 
 // A leader that was just elected may not have applied the newest entry yet, though the stream has
 // its schema record: then it is asked again.
-void load_shapes(Session& session, const Observed& seen, const Resume& plan,
-                 const Wakeup& wakeup) {
+void load_shapes(Session& session, const Observed& seen, const Resume& plan, const Wakeup& wakeup) {
   const bool same_stream = seen.saved && seen.saved->stream_created == seen.stream.created;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
   while (true) {
     const publisher::KeyValueEntry entry = session.shapes_key.get(*session.nats);
     session.shapes_revision = entry.revision;
     session.shapes = entry.value && same_stream ? ShapeLog::parse(*entry.value) : ShapeLog();
-    const bool complete = std::all_of(
-        seen.window.begin(), seen.window.end(), [&](const StoredRecord& record) {
+    const bool complete =
+        std::all_of(seen.window.begin(), seen.window.end(), [&](const StoredRecord& record) {
           return !record.position || record.position->part != MessagePosition::schema ||
                  session.shapes.has(record.position->change);
         });

@@ -18,8 +18,8 @@ namespace connector {
 struct LastRecord {
   publisher::StreamSequence sequence;
   std::optional<MessagePosition> position;  // nothing: the message is not walferry's
-  std::string commit_ts;                 // as the record has it; empty: unknown
-  std::optional<double> age_seconds;     // by this machine's clock
+  std::string commit_ts;                    // as the record has it; empty: unknown
+  std::optional<double> age_seconds;        // by this machine's clock
 };
 
 struct StatusReport {

@@ -77,10 +77,10 @@ void add_postgres(Page& page, const StatusReport& report) {
 
 void add_last(Page& page, const StatusReport& report) {
   const LastRecord& last = *report.last;
-  std::string text =
-      last.position
-          ? fmt::format("{}:{}", to_string(last.position->commit_lsn()), last.position->change.ordinal)
-          : fmt::format("message {} is not walferry's", last.sequence.value);
+  std::string text = last.position
+                         ? fmt::format("{}:{}", to_string(last.position->commit_lsn()),
+                                       last.position->change.ordinal)
+                         : fmt::format("message {} is not walferry's", last.sequence.value);
   if (!last.commit_ts.empty()) text += ", committed " + to_the_second(last.commit_ts);
   if (last.age_seconds) text += fmt::format(", {} ago", human_age(*last.age_seconds));
   page.line("last record", text);

@@ -185,10 +185,10 @@ std::vector<std::string> column_types(pqxx::connection& sql, const Relation& rel
   }
   std::vector<std::string> types;
   if (list.empty()) return types;
-  const pqxx::result result = query(
-      sql, fmt::format("SELECT nullif(format_type(oid, modifier), repeat('?', 3)) "
-                       "FROM (VALUES {}) AS wanted (oid, modifier)",
-                       list));
+  const pqxx::result result =
+      query(sql, fmt::format("SELECT nullif(format_type(oid, modifier), repeat('?', 3)) "
+                             "FROM (VALUES {}) AS wanted (oid, modifier)",
+                             list));
   for (const auto& row : result) types.push_back(row[0].as<std::string>(""));
   return types;
 }

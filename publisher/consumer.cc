@@ -148,12 +148,11 @@ std::optional<Delivery> Consumer::next(std::chrono::milliseconds wait) {
     }
     delivered_ = place->consumer_sequence;
     position_ = StreamSequence(place->stream_sequence + 1);
-    return Delivery{
-        .sequence = StreamSequence(place->stream_sequence),
-        .subject = natsMsg_GetSubject(raw),
-        .payload = std::string(natsMsg_GetData(raw),
-                               static_cast<std::size_t>(natsMsg_GetDataLength(raw))),
-        .headers = headers_of(raw)};
+    return Delivery{.sequence = StreamSequence(place->stream_sequence),
+                    .subject = natsMsg_GetSubject(raw),
+                    .payload = std::string(natsMsg_GetData(raw),
+                                           static_cast<std::size_t>(natsMsg_GetDataLength(raw))),
+                    .headers = headers_of(raw)};
   }
 }
 

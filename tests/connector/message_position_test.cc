@@ -12,12 +12,8 @@ constexpr pg::Position third{pg::Lsn(0x16B3748), 3};
 constexpr pg::Position fourth{pg::Lsn(0x16B3748), 4};
 
 TEST(MessagePosition, OrderIsTheOrderOfMessages) {
-  const MessagePosition order[] = {{third, MessagePosition::schema},
-                                   {third, 1},
-                                   {third, 2},
-                                   third,
-                                   {fourth, MessagePosition::schema},
-                                   fourth};
+  const MessagePosition order[] = {{third, MessagePosition::schema},  {third, 1}, {third, 2}, third,
+                                   {fourth, MessagePosition::schema}, fourth};
   for (std::size_t i = 1; i < std::size(order); ++i) {
     EXPECT_LT(order[i - 1], order[i]) << i;
   }

@@ -54,8 +54,7 @@ class Writer {
  private:
   Config config_;
   std::vector<Sent> sent_;
-  MessageWriter writer_{config_,
-                        [](std::string& body, bool last) { body += last ? "!" : "."; },
+  MessageWriter writer_{config_, [](std::string& body, bool last) { body += last ? "!" : "."; },
                         [this](const Message& message) {
                           Sent sent{.position = message.position,
                                     .subject = message.envelope.subject,
@@ -87,9 +86,8 @@ TEST(MessageWriter, ALogicalMessageIsRawAndSaysInAHeaderThatItIsTheLast) {
   writer.message(1, "x");
   writer.writer().commit();
   EXPECT_THAT(writer.payloads(), ElementsAre("x.", "x"));
-  EXPECT_EQ(writer.sent()[1].headers,
-            (std::map<std::string, std::string>{{"Walferry-Prefix", "p"},
-                                                {"Walferry-Tx-Last", "true"}}));
+  EXPECT_EQ(writer.sent()[1].headers, (std::map<std::string, std::string>{
+                                          {"Walferry-Prefix", "p"}, {"Walferry-Tx-Last", "true"}}));
 }
 
 TEST(MessageWriter, ASchemaRecordStandsBetween) {

@@ -67,8 +67,8 @@ TEST(ShapeLog, OtherTextIsALostPosition) {
 }
 
 // Rows with changing shapes, read by sessions that each begin somewhere at or before what is stored
-// and end anywhere: the schema records that come out, each counted at its place, must be the same as
-// those of one session that reads all.
+// and end anywhere: the schema records that come out, each counted at its place, must be the same
+// as those of one session that reads all.
 TEST(ShapeLog, SessionsThatEndAnywhereAnnounceWhatOneWould) {
   for (std::uint32_t seed = 0; seed < 300; ++seed) {
     std::mt19937 random(seed);

@@ -46,12 +46,12 @@ TEST_F(Shapes, EachChangeOfATableIsAnnouncedBeforeItsFirstRow) {
   exec("ALTER TABLE t DROP w");
   exec("ALTER TABLE t REPLICA IDENTITY FULL; UPDATE t SET n = 2 WHERE id = 1");
   expect_exact();
-  EXPECT_EQ(columns_announced(),
-            (std::vector<std::string>{"id integer key, v text",
-                                      "id integer key, v text, n numeric(12,2)",
-                                      "id integer key, w text, n numeric(12,2)",
-                                      "id integer key, w character varying(10), n numeric(12,2)",
-                                      "id integer key, n numeric(12,2)"}));
+  EXPECT_EQ(
+      columns_announced(),
+      (std::vector<std::string>{"id integer key, v text", "id integer key, v text, n numeric(12,2)",
+                                "id integer key, w text, n numeric(12,2)",
+                                "id integer key, w character varying(10), n numeric(12,2)",
+                                "id integer key, n numeric(12,2)"}));
   EXPECT_EQ(announced().back().identity, "full");
   EXPECT_EQ(announced().front().identity, "default");
 }
@@ -157,18 +157,16 @@ TEST_P(ShapesKilled, AnnouncesEachOnceWhereverItDies) {
   EXPECT_EQ(announced().size(), 3U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Points, ShapesKilled,
-                         testing::Values(Kill{"shape_saved", 1}, Kill{"shape_saved", 2},
-                                         Kill{"shape_saved", 3}, Kill{"before_publish", 1},
-                                         Kill{"before_publish", 2}, Kill{"before_publish", 4},
-                                         Kill{"before_publish", 5}, Kill{"before_publish", 6},
-                                         Kill{"before_publish", 7}, Kill{"stored_unacked", 1},
-                                         Kill{"stored_unacked", 2}, Kill{"acked_unsaved", 1},
-                                         Kill{"saved_unconfirmed", 1}),
-                         [](const auto& kill) {
-                           return std::string(kill.param.failpoint) + "_" +
-                                  std::to_string(kill.param.passes);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    Points, ShapesKilled,
+    testing::Values(Kill{"shape_saved", 1}, Kill{"shape_saved", 2}, Kill{"shape_saved", 3},
+                    Kill{"before_publish", 1}, Kill{"before_publish", 2}, Kill{"before_publish", 4},
+                    Kill{"before_publish", 5}, Kill{"before_publish", 6}, Kill{"before_publish", 7},
+                    Kill{"stored_unacked", 1}, Kill{"stored_unacked", 2}, Kill{"acked_unsaved", 1},
+                    Kill{"saved_unconfirmed", 1}),
+    [](const auto& kill) {
+      return std::string(kill.param.failpoint) + "_" + std::to_string(kill.param.passes);
+    });
 
 }  // namespace
 }  // namespace scenarios

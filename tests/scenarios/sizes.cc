@@ -14,9 +14,7 @@ std::uint64_t number(const Stored& stored, const char* header) {
 
 class Sizes : public Scenario {
  protected:
-  void limit(const std::string& size) {
-    settings().set_string("publish", "max_message", size);
-  }
+  void limit(const std::string& size) { settings().set_string("publish", "max_message", size); }
   // Packs taken apart and parts joined again, as messages of one record each; what headers say of
   // them is checked.
   std::vector<Stored> single_records() {

@@ -1,7 +1,7 @@
 // Holds a stream against what Postgres committed. Every record must be well formed, every stream
 // sequence must follow the one before, and the records must be the committed changes: each of them,
-// once, in commit order, with the values that the server itself prints, each row behind a schema record
-// of its table that has its columns.
+// once, in commit order, with the values that the server itself prints, each row behind a schema
+// record of its table that has its columns.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ struct Expected {
   Naming naming = {};
   std::uint64_t first_sequence = 1;
   bool chained = true;    // Nats-Expected-Last-Sequence on every message, of the one before
-  bool announced = true;    // each row behind a schema record of its table
+  bool announced = true;  // each row behind a schema record of its table
   bool has_gaps = false;  // messages were purged: sequences rise but need not be contiguous
   // Is a change of this op on this table ("schema.table") published? All are when empty.
   std::function<bool(const std::string& table, const std::string& op)> published = {};
