@@ -23,10 +23,12 @@
 #include "connector/progress.h"
 #include "connector/record.h"
 #include "connector/session.h"
+#include "connector/structured_value.h"
 #include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/ack_frontier.h"
 #include "pg/pgoutput.h"
+#include "pg/type_catalog.h"
 #include "publisher/publisher.h"
 
 namespace connector {
@@ -72,7 +74,7 @@ class Pump {
   void on(const pg::Delete& change);
   void on(const pg::Truncate& change);
   void on(const pg::Message& message);
-  void on(const pg::TypeSeen&) {}
+  void on(const pg::TypeSeen& seen);
   void on(const pg::Origin&) {}
 
   // Counts the change, and publishes its record if its table is captured and it is not stored yet.
@@ -80,7 +82,7 @@ class Pump {
   void record(const pg::Relation& relation, Op op, Encode encode);
   void release_held(bool last);
   Table& table_of(const pg::Relation& relation);
-  pg::TypeId base_type(pg::TypeId type);
+  void log_type_warnings();
   std::string key_for_log(std::string_view record) const;
 
   // Progress.
@@ -106,8 +108,10 @@ class Pump {
 
   pg::PgoutputDecoder decoder_;
   std::unordered_map<std::uint32_t, Table> tables_;
-  std::unordered_map<std::uint32_t, pg::TypeId> base_types_;
+  pg::TypeCatalog types_;
+  StructuredValues values_{types_};
   TransactionEncoder transaction_;
+  pg::TransactionId xid_;  // of the transaction that is being read
   std::uint64_t ordinal_ = 0;
   pg::Lsn change_lsn_;
   HeldRecord held_;

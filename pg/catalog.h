@@ -76,9 +76,6 @@ std::optional<TableInfo> table(pqxx::connection& sql, const std::string& schema,
 // The primary key's columns, in their order; empty without one, or when the table is gone.
 std::vector<std::string> primary_key(pqxx::connection& sql, RelationId relation);
 
-// What a domain is over, through domains of domains; the type itself when it is none, or gone.
-TypeId base_type(pqxx::connection& sql, TypeId type);
-
 void drop_slot(pqxx::connection& sql, const std::string& slot);
 
 }  // namespace pg

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <utility>
 
 #include "pg/builtin_types.h"
+#include "pg/error.h"
 
 namespace pg {
 namespace {
@@ -71,6 +74,26 @@ std::optional<TypeRow> type_row(pqxx::connection& sql, TypeId type) {
     }
   }
   return info;
+}
+
+// A transaction holds the lock on its own number until it is visible. The server does the waiting
+// between two looks.
+void wait_until_visible(pqxx::connection& sql, TransactionId xid) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(2);
+  const std::string look = fmt::format(R"(
+    SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks
+                              WHERE locktype = 'transactionid' AND granted
+                                AND mode = 'ExclusiveLock' AND transactionid = '{}'::xid)
+                THEN (SELECT false FROM pg_catalog.pg_sleep(0.005)) ELSE true END)",
+                                       xid.value);
+  pqxx::nontransaction work(sql);
+  while (!work.exec(look)[0][0].as<bool>()) {
+    if (std::chrono::steady_clock::now() < deadline) continue;
+    throw Error(fmt::format("transaction {} is committed, but not visible yet: it waits for a "
+                            "synchronous standby, and its types cannot be looked up until then",
+                            xid.value),
+                "");
+  }
 }
 
 TypeCatalog::TypeCatalog(Lookup lookup, std::function<void()> wait_until_visible)

@@ -54,18 +54,23 @@ struct TypeRow {
     std::string name;
     TypeId type;
   };
-  char type = 'b';  // typtype; 'd': `below` is what it is over
-  TypeId below;     // of a domain its base, of an array its element
+  char type = 'b';    // typtype; 'd': `below` is what it is over
+  TypeId below = {};  // of a domain its base, of an array its element
   bool array = false;
   char delimiter = ',';  // of the element, where it is an array
   bool hstore = false;
-  std::string schema;
-  std::string name;
-  std::vector<Field> fields;
+  std::string schema = {};
+  std::string name = {};
+  std::vector<Field> fields = {};
 };
 
 // Nothing when there is no such type. Throws what pqxx throws.
 std::optional<TypeRow> type_row(pqxx::connection& sql, TypeId type);
+
+// A commit stands in WAL before others can see what it did, and when it waits for a synchronous
+// standby that takes as long as the standby likes. Returns when the transaction, whose commit has
+// been read from WAL, is visible to the next statement. Throws pg::Error (try again) after 2 s.
+void wait_until_visible(pqxx::connection& sql, TransactionId xid);
 
 class TypeCatalog {
  public:
@@ -89,7 +94,9 @@ class TypeCatalog {
   // The same for all composites that were ever asked for: their fields may have got other names.
   void refresh_composites();
 
-  // What to tell the operator, each once: types that are gone.
+  // What to tell the operator: types that are gone, each once, and what a user of shapes adds.
+  void warn(std::string warning) { warnings_.push_back(std::move(warning)); }
+  bool has_warnings() const { return !warnings_.empty(); }
   std::vector<std::string> take_warnings();
 
  private:
