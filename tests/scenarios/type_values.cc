@@ -74,7 +74,7 @@ std::map<std::string, Values> make() {
       {"regprocedure", {"pg_catalog.sum(int4)", "pg_catalog.abs(numeric)"}},
       {"regoper", {"pg_catalog.||/", "0"}},
       {"regoperator", {"pg_catalog.+(int4,int4)", "0"}},
-      {"regclass", {"pg_catalog.pg_class", "-"}},
+      {"regclass", {"pg_catalog.pg_class", "information_schema.tables"}},
       {"regtype", {"pg_catalog.int4", "pg_catalog.timestamptz[]"}},
       {"uuid", {"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-000000000000"}},
       {"txid_snapshot", {"10:20:10,14,15"}},

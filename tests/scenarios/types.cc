@@ -13,7 +13,7 @@ namespace {
 // and slow. Elements of json arrays cannot be told from rows of arrays: those are tested with one
 // dimension only.
 constexpr const char* back_function = R"sql(
-CREATE FUNCTION own.quoted(item text, delimiter text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+CREATE FUNCTION own.quoted(item text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN item IS NULL THEN 'NULL'
               ELSE '"' || replace(replace(item, '\', '\\'), '"', '\"') || '"' END $$;
 
@@ -33,9 +33,9 @@ BEGIN
          own.base_name(e.oid) NOT IN ('json', 'jsonb') THEN
         part := own.back(item, t.oid);
       ELSE
-        part := own.quoted(own.back(item, e.oid), e.typdelim);
+        part := own.quoted(own.back(item, e.oid));
       END IF;
-      result := coalesce(result || e.typdelim, '') || part;
+      result := coalesce(result || e.typdelim::text, '') || part;
     END LOOP;
     RETURN '{' || coalesce(result, '') || '}';
   ELSIF t.typtype = 'c' THEN
@@ -44,11 +44,11 @@ BEGIN
                   ORDER BY attnum LOOP
       part := own.back(j -> field.attname::text, field.atttypid);
       result := coalesce(result || ',', '') ||
-                CASE WHEN part IS NULL THEN '' ELSE own.quoted(part, ',') END;
+                CASE WHEN part IS NULL THEN '' ELSE own.quoted(part) END;
     END LOOP;
     RETURN '(' || coalesce(result, '') || ')';
   ELSIF t.typname = 'hstore' THEN
-    RETURN (SELECT coalesce(string_agg(own.quoted(key, ',') || '=>' || own.quoted(value, ','), ','),
+    RETURN (SELECT coalesce(string_agg(own.quoted(key) || '=>' || own.quoted(value), ','),
                             '') FROM json_each_text(j));
   END IF;
   RETURN j #>> '{}';
@@ -232,24 +232,25 @@ class Types : public Scenario {
       const std::string back =
           "own.back(g.p -> 'after' -> '" + column + "', '" + type + "'::regtype)::" + type;
       const bool has_equal =
-          probe_.error_state("SELECT NULL::" + type + " = NULL::" + type).empty();
+          probe_.error_state("SELECT v = v FROM (SELECT " + columns_[i].values[0] + " v) one")
+              .empty();
       std::string same = "(" + back + ")::text IS NOT DISTINCT FROM t." + column + "::text";
-      if (type == "pg_catalog.json" || is_json_inside(type)) {
+      if (is_json(type)) {
         same = "(" + back + ")::text::jsonb IS NOT DISTINCT FROM t." + column + "::text::jsonb";
       }
       if (has_equal) same += " AND " + back + " IS NOT DISTINCT FROM t." + column;
-      const std::string wrong =
-          postgres_.value("SELECT string_agg(k || ': ' || left(t." + column +
-                          "::text, 200) || ' came as ' || "
-                          "left((g.p -> 'after' -> '" +
-                          column + "')::text, 200), E'\\n') FROM " + table +
-                          " t LEFT JOIN own.got g ON g.name = '" + table +
-                          "' AND (g.p -> 'key' ->> 'k')::int = t.k WHERE g.p -> 'after' -> '" +
-                          column + "' IS NULL OR NOT (" + same + ")");
+      const std::string value = "(g.p -> 'after' -> '" + column + "')::text";
+      const std::string wrong = postgres_.value(
+          "SELECT string_agg(k || ': ' || coalesce(left(t." + column +
+          "::text, 200), 'NULL') || ' came as ' || coalesce(left(" + value +
+          ", 200), 'nothing'), E'\\n') FROM " + table + " t LEFT JOIN own.got g ON g.name = '" +
+          table + "' AND (g.p -> 'key' ->> 'k')::int = t.k WHERE " + value + " IS NULL OR NOT (" +
+          same + ")");
       EXPECT_EQ(wrong, "") << type;
     }
   }
-  bool is_json_inside(const std::string& type) {
+  // Or a domain over it: white space in it is not kept.
+  bool is_json(const std::string& type) {
     return postgres_.value("SELECT own.base_name('" + type + "'::regtype)") == "json";
   }
 
