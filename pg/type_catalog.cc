@@ -216,7 +216,7 @@ void TypeCatalog::refresh_composites() {
   std::vector<TypeId> composites;
   for (const auto& [id, entry] : entries_) {
     if (entry->known && entry->shape.kind == TypeShape::Kind::composite) {
-      composites.push_back(TypeId(id));
+      composites.emplace_back(id);
     }
   }
   for (const TypeId type : composites) refresh(type, 0);

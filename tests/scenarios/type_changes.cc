@@ -1,5 +1,7 @@
 // Types that change while their values are on the way: what is published is the value, or
 // Postgres's own text of it, and never a guess.
+#include <algorithm>
+#include <csignal>
 #include <thread>
 
 #include "tests/scenarios/rig.h"
