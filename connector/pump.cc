@@ -39,6 +39,8 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       wakeup_(wakeup),
       selection_(config),
       until_(until),
+      types_([this](pg::TypeId type) { return pg::type_row(*session_.sql, type); },
+             [this] { pg::wait_until_visible(*session_.sql, xid_); }),
       writer_(
           config, [this](std::string& body, bool last) { transaction_.append_end(body, last); },
           [this](const Message& message) { send(message); }),
@@ -135,6 +137,7 @@ void Pump::on(const pg::Begin& begin) {
   }
   frontier_.begin();
   transaction_.begin(begin);
+  xid_ = begin.xid;
   ordinal_ = 0;
 }
 
@@ -149,6 +152,8 @@ void Pump::on(const pg::Commit& commit) {
 void Pump::on(const pg::RelationSeen& seen) {
   tables_.erase(seen.relation->id.value);  // made anew in its new shape when a change comes
 }
+
+void Pump::on(const pg::TypeSeen& seen) { types_.announced(seen.type, seen.schema, seen.name); }
 
 void Pump::on(const pg::Insert& change) {
   record(*change.relation, Op::insert, change.row, {},
@@ -242,6 +247,7 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
                            key_for_log(config_, held.body), bad.what()),
                "correct the value (a database with encoding SQL_ASCII stores any bytes)");
   }
+  if (types_.has_warnings()) log_type_warnings();
 }
 
 // Without its largest columns, as few of them as it takes. What is left out, and so the record,
@@ -298,8 +304,7 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
     if (relation.identity == pg::ReplicaIdentity::full) {
       key = pg::primary_key(*session_.sql, relation.id);
     }
-    table.encoder.emplace(relation, key, config_.stream.subject_prefix,
-                          [this](pg::TypeId type) { return base_type(type); });
+    table.encoder.emplace(relation, key, config_.stream.subject_prefix, values_);
     table.source = "table " + table.encoder->name();
     table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));
     table.shape = shape_of(relation);
@@ -307,13 +312,8 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
   return tables_.emplace(relation.id.value, std::move(table)).first->second;
 }
 
-// Types below 10000 have fixed numbers and are no domains; the others are looked up once.
-pg::TypeId Pump::base_type(pg::TypeId type) {
-  constexpr std::uint32_t first_unfixed = 10000;
-  if (type.value < first_unfixed) return type;
-  const auto found = base_types_.find(type.value);
-  if (found != base_types_.end()) return found->second;
-  return base_types_.emplace(type.value, pg::base_type(*session_.sql, type)).first->second;
+void Pump::log_type_warnings() {
+  for (const std::string& warning : types_.take_warnings()) spdlog::warn("{}", warning);
 }
 
 void Pump::settle(Clock::time_point now) {
@@ -399,6 +399,7 @@ void Pump::refresh_tables_if_due(Clock::time_point now) {
   next_refresh_ = now + refresh_interval;
   if (asked) spdlog::info("looking at the tables again");
   refresh_publications(config_, *session_.sql);
+  types_.refresh_composites();
 }
 
 void Pump::look_for_until(pg::Lsn wal_end) {

@@ -25,10 +25,12 @@
 #include "connector/record.h"
 #include "connector/session.h"
 #include "connector/shape_log.h"
+#include "connector/structured_value.h"
 #include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/ack_frontier.h"
 #include "pg/pgoutput.h"
+#include "pg/type_catalog.h"
 #include "publisher/publisher.h"
 
 namespace connector {
@@ -71,7 +73,7 @@ class Pump {
   void on(const pg::Delete& change);
   void on(const pg::Truncate& change);
   void on(const pg::Message& message);
-  void on(const pg::TypeSeen&) {}
+  void on(const pg::TypeSeen& seen);
   void on(const pg::Origin&) {}
 
   // Counts the change, and hands on its record if its table is captured.
@@ -83,7 +85,7 @@ class Pump {
   void announce(Table& table, const pg::Relation& relation, pg::Position position);
   void send(const Message& message);
   Table& table_of(const pg::Relation& relation);
-  pg::TypeId base_type(pg::TypeId type);
+  void log_type_warnings();
 
   // Progress.
   void settle(Clock::time_point now);
@@ -108,8 +110,10 @@ class Pump {
 
   pg::PgoutputDecoder decoder_;
   std::unordered_map<std::uint32_t, Table> tables_;
-  std::unordered_map<std::uint32_t, pg::TypeId> base_types_;
+  pg::TypeCatalog types_;
+  StructuredValues values_{types_};
   TransactionEncoder transaction_;
+  pg::TransactionId xid_;  // of the transaction that is being read
   std::uint64_t ordinal_ = 0;
   pg::Lsn change_lsn_;
   MessageWriter writer_;

@@ -19,9 +19,8 @@ bool is_omitted(const pg::Value& value) { return std::holds_alternative<pg::Omit
 
 TableEncoder::TableEncoder(const pg::Relation& relation,
                            const std::vector<std::string>& primary_key,
-                           const std::string& subject_prefix,
-                           const std::function<pg::TypeId(pg::TypeId)>& base_type)
-    : name_(relation.schema + "." + relation.name) {
+                           const std::string& subject_prefix, StructuredValues& values)
+    : values_(&values), name_(relation.schema + "." + relation.name) {
   table_json_ = ",\"schema\":";
   append_json_string(table_json_, relation.schema);
   table_json_ += ",\"table\":";
@@ -31,9 +30,12 @@ TableEncoder::TableEncoder(const pg::Relation& relation,
                                 escape_token(relation.name), op_names[op]);
   }
   for (const pg::Column& column : relation.columns) {
+    const pg::TypeShape* const type = values.types().shape(column.type);
+    const bool scalar = type->kind == pg::TypeShape::Kind::scalar;
     ColumnEncoder encoder{.name = column.name,
                           .label = {},
-                          .kind = kind_of(base_type(column.type)),
+                          .kind = kind_of(type->base),
+                          .structure = scalar ? nullptr : type,
                           .identity = column.key};
     append_json_string(encoder.label, column.name);
     encoder.label += ':';
@@ -118,7 +120,12 @@ const pg::Value& TableEncoder::resolve(std::size_t column, pg::Row row, pg::Row 
 
 void TableEncoder::append_value(std::string& out, std::size_t column, std::string_view text) const {
   try {
-    append_json_value(out, columns_[column].kind, text);
+    const ColumnEncoder& encoder = columns_[column];
+    if (encoder.structure == nullptr) {
+      append_json_value(out, encoder.kind, text);
+    } else {
+      values_->append(out, *encoder.structure, text);
+    }
   } catch (const BadValue& bad) {
     throw BadValue(fmt::format("column {}: {}", columns_[column].name, bad.what()));
   }

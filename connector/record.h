@@ -9,12 +9,12 @@
 
 #include <array>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "connector/json_value.h"
+#include "connector/structured_value.h"
 #include "pg/change.h"
 #include "pg/types.h"
 
@@ -26,11 +26,10 @@ enum class Op { insert, update, remove, truncate };
 class TableEncoder {
  public:
   // What the Relation message lacks is asked of the catalog: `primary_key` is used under REPLICA
-  // IDENTITY FULL only, where every column is flagged; `base_type` says what a domain is over.
-  // Copies what it needs of `relation`.
+  // IDENTITY FULL only, where every column is flagged; the catalog behind `values` says what the
+  // types are. Copies what it needs of `relation`; `values` must live longer.
   TableEncoder(const pg::Relation& relation, const std::vector<std::string>& primary_key,
-               const std::string& subject_prefix,
-               const std::function<pg::TypeId(pg::TypeId)>& base_type);
+               const std::string& subject_prefix, StructuredValues& values);
 
   const std::string& subject(Op op) const { return subjects_[static_cast<std::size_t>(op)]; }
   const std::string& name() const { return name_; }  // schema.table, for messages
@@ -51,7 +50,8 @@ class TableEncoder {
     std::string name;
     std::string label;  // "name": as JSON
     JsonKind kind = JsonKind::string;
-    bool identity = false;  // its old value comes with an old key
+    const pg::TypeShape* structure = nullptr;  // of an array, composite or hstore
+    bool identity = false;                     // its old value comes with an old key
   };
 
   void open(std::string& out, Op op) const;
@@ -64,6 +64,7 @@ class TableEncoder {
   bool key_changed(const pg::Update& change) const;
   const pg::Value& resolve(std::size_t column, pg::Row row, pg::Row old, pg::OldRow old_kind) const;
 
+  StructuredValues* values_;
   std::string name_;
   std::string table_json_;  // ,"schema":"…","table":"…"
   std::array<std::string, 4> subjects_;

@@ -165,18 +165,6 @@ std::vector<std::string> primary_key(pqxx::connection& sql, RelationId relation)
   return columns;
 }
 
-TypeId base_type(pqxx::connection& sql, TypeId type) {
-  const pqxx::result result = query(sql, fmt::format(R"(
-    WITH RECURSIVE chain (oid, typtype, typbasetype) AS (
-      SELECT oid, typtype, typbasetype FROM pg_type WHERE oid = {}
-      UNION ALL
-      SELECT t.oid, t.typtype, t.typbasetype FROM pg_type t
-        JOIN chain c ON c.typtype = 'd' AND t.oid = c.typbasetype)
-    SELECT oid FROM chain WHERE typtype <> 'd')",
-                                                     type.value));
-  return result.empty() ? type : TypeId(result[0][0].as<std::uint32_t>());
-}
-
 std::vector<std::string> column_types(pqxx::connection& sql, const Relation& relation) {
   std::string list;
   for (const Column& column : relation.columns) {

@@ -77,9 +77,6 @@ std::optional<TableInfo> table(pqxx::connection& sql, const std::string& schema,
 // The primary key's columns, in their order; empty without one, or when the table is gone.
 std::vector<std::string> primary_key(pqxx::connection& sql, RelationId relation);
 
-// What a domain is over, through domains of domains; the type itself when it is none, or gone.
-TypeId base_type(pqxx::connection& sql, TypeId type);
-
 // The columns' types as Postgres prints them ("numeric(12,2)"), one a column; empty where a type is
 // gone.
 std::vector<std::string> column_types(pqxx::connection& sql, const Relation& relation);

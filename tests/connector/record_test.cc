@@ -22,7 +22,12 @@ using Values = std::vector<pg::Value>;
 constexpr pg::TypeId int4(23);
 constexpr pg::TypeId text(25);
 
-pg::TypeId same(pg::TypeId type) { return type; }
+// Only what every server has; number 16400 is a domain over int4.
+pg::TypeCatalog types([](pg::TypeId type) -> std::optional<pg::TypeRow> {
+  if (type != pg::TypeId(16400)) return std::nullopt;
+  return pg::TypeRow{.type = 'd', .below = int4, .schema = "public", .name = "public.positive"};
+});
+StructuredValues values(types);
 
 // id, name and doc; which of them are flagged as the identity's is the caller's word.
 pg::Relation orders(ReplicaIdentity identity, std::vector<bool> key) {
@@ -42,7 +47,7 @@ const pg::Relation in_full = orders(ReplicaIdentity::full, {true, true, true});
 const pg::Relation keyless = orders(ReplicaIdentity::nothing, {false, false, false});
 
 TableEncoder encoder(const pg::Relation& relation, const std::vector<std::string>& primary = {}) {
-  return TableEncoder(relation, primary, "cdc", same);
+  return TableEncoder(relation, primary, "cdc", values);
 }
 
 std::string insert(const TableEncoder& table, const Values& row) {
@@ -230,9 +235,7 @@ TEST(Record, ABadValueNamesItsColumnAndNotItself) {
 TEST(Record, ADomainIsEncodedAsItsBaseType) {
   pg::Relation relation = by_key;
   relation.columns[0].type = pg::TypeId(16400);
-  const auto base = [](pg::TypeId type) { return type == pg::TypeId(16400) ? int4 : type; };
-  std::string out;
-  TableEncoder(relation, {}, "cdc", base).insert(out, pg::Insert{nullptr, Values{"1", "n", "d"}});
+  const std::string out = insert(encoder(relation), {"1", "n", "d"});
   EXPECT_NE(out.find(R"("after":{"id":1,)"), std::string::npos) << out;
 }
 
@@ -291,7 +294,7 @@ TEST(Record, OfARealRow) {
                  R"("t":"10:00:00.5","ttz":"10:00:00+02","ts":"2026-11-23T10:00:00",)"
                  R"("tstz":"2026-11-23T08:00:00.123456Z","forever":"infinity",)"
                  R"("old":"0044-03-15 12:00:00+00 BC","iv":"P1DT2H3M4S",)"
-                 R"("u":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11","a":"{1,NULL}",)"
+                 R"("u":"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11","a":[1,null],)"
                  R"("tx":"\"quoted\" \\ \t\u0001 ä€😀"})");
 }
 

@@ -10,24 +10,33 @@
 #include <variant>
 
 #include "connector/record.h"
+#include "pg/builtin_types.h"
 #include "pg/pgoutput.h"
 
 namespace {
 
 using connector::TableEncoder;
 
+// Of the type, or of its elements.
+connector::JsonKind kind_inside(pg::TypeId type) {
+  const pg::BuiltinType* element = pg::element_of_builtin_array(type);
+  return connector::kind_of(element != nullptr ? pg::TypeId(element->type) : type);
+}
+
 // A json column's bytes are Postgres's to vouch for; all else must be JSON whatever it holds.
 bool embeds_json(const pg::Relation& relation) {
   for (const pg::Column& column : relation.columns) {
-    if (connector::kind_of(column.type) == connector::JsonKind::json) return true;
+    if (kind_inside(column.type) == connector::JsonKind::json) return true;
   }
   return false;
 }
 
 void encode(const pg::Change& change, connector::TransactionEncoder& transaction) {
   const auto record = [&](const pg::Relation& relation, const auto& append) {
+    pg::TypeCatalog types([](pg::TypeId) { return std::nullopt; });
+    connector::StructuredValues values(types);
     const TableEncoder table(relation, {relation.columns.empty() ? "" : relation.columns[0].name},
-                             "cdc", [](pg::TypeId type) { return type; });
+                             "cdc", values);
     std::string out;
     append(table, out);
     transaction.append_position(out, pg::Lsn(1), 1);
@@ -36,8 +45,8 @@ void encode(const pg::Change& change, connector::TransactionEncoder& transaction
     // Floats may be digits in any order: the shape is checked, not the number.
     bool floats = false;
     for (const pg::Column& column : relation.columns) {
-      floats = floats || connector::kind_of(column.type) == connector::JsonKind::floating ||
-               connector::kind_of(column.type) == connector::JsonKind::number;
+      floats = floats || kind_inside(column.type) == connector::JsonKind::floating ||
+               kind_inside(column.type) == connector::JsonKind::number;
     }
     if (!floats && !nlohmann::json::accept(out)) std::abort();
   };
