@@ -148,7 +148,7 @@ void read_order(Section& section, std::string& order) {
 }
 
 void read_publish(Section section, PublishConfig& publish) {
-  section.unbuilt("format", "\"json\"");
+  section.one_of("format", publish.format, {"json", "debezium", "cloudevents"});
   read_order(section, publish.order);
   std::int64_t max_in_flight = publish.max_in_flight;
   section.integer("max_in_flight", max_in_flight, 1, 10'000);

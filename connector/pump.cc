@@ -37,6 +37,7 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       until_(until),
       types_([this](pg::TypeId type) { return pg::type_row(*session_.sql, type); },
              [this] { pg::wait_until_visible(*session_.sql, xid_); }),
+      format_(config, session.sql->dbname(), types_),
       publisher_(
           *session.nats, session.last,
           {.messages = config.publish.max_in_flight, .bytes = config.publish.max_in_flight_bytes},
@@ -125,6 +126,7 @@ void Pump::on(const pg::Begin& begin) {
   }
   frontier_.begin();
   transaction_.begin(begin);
+  format_.begin(begin);
   xid_ = begin.xid;
   ordinal_ = 0;
 }
@@ -145,23 +147,23 @@ void Pump::on(const pg::TypeSeen& seen) { types_.announced(seen.type, seen.schem
 
 void Pump::on(const pg::Insert& change) {
   record(*change.relation, Op::insert,
-         [&](const TableEncoder& table, std::string& out) { table.insert(out, change); });
+         [&](const auto& table, std::string& out) { table.insert(out, change); });
 }
 
 void Pump::on(const pg::Update& change) {
   record(*change.relation, Op::update,
-         [&](const TableEncoder& table, std::string& out) { table.update(out, change); });
+         [&](const auto& table, std::string& out) { table.update(out, change); });
 }
 
 void Pump::on(const pg::Delete& change) {
   record(*change.relation, Op::remove,
-         [&](const TableEncoder& table, std::string& out) { table.remove(out, change); });
+         [&](const auto& table, std::string& out) { table.remove(out, change); });
 }
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
     record(*relation, Op::truncate,
-           [](const TableEncoder& table, std::string& out) { table.truncate(out); });
+           [](const auto& table, std::string& out) { table.truncate(out); });
   }
 }
 
@@ -175,6 +177,7 @@ void Pump::on(const pg::Message& message) {
 template <class Encode>
 void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
   const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
+  format_.count(relation.id);
   Reread& reread = session_.reread;
   if (!reread.done()) reread.saw_change(position);
   const Table& table = table_of(relation);
@@ -189,7 +192,8 @@ void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
   if (held_.present) release_held(false);
   held_.body.clear();
   try {
-    encode(*table.encoder, held_.body);
+    format_.write(held_.body, table.format, *table.encoder, transaction_, op, change_lsn_, ordinal_,
+                  encode);
   } catch (const BadValue& bad) {
     throw Stop(Exit::precondition,
                fmt::format("table {}, position {}{}: {}", table.encoder->name(),
@@ -197,19 +201,20 @@ void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
                "correct the value (a database with encoding SQL_ASCII stores any bytes)");
   }
   if (types_.has_warnings()) log_type_warnings();
-  transaction_.append_position(held_.body, change_lsn_, ordinal_);
   held_.table.assign(table.encoder->name());
   held_.subject.assign(table.encoder->subject(op));
   held_.id.clear();
   fmt::format_to(std::back_inserter(held_.id), "{}:{:016X}:{}", config_.source.slot,
                  position.commit_lsn.value, position.ordinal);
+  held_.event_subject.assign(table.format.event_subject);
+  held_.op = op;
   held_.position = position;
   held_.present = true;
 }
 
 void Pump::release_held(bool last) {
   held_.present = false;
-  transaction_.append_end(held_.body, last);
+  format_.finish(held_.body, transaction_, last);
   if (held_.body.size() > config_.publish.max_message) {
     throw Stop(
         Exit::precondition,
@@ -221,14 +226,17 @@ void Pump::release_held(bool last) {
   }
   pass(Failpoint::before_publish);
   const std::uint64_t number = publisher_.publish(
-      {.subject = held_.subject.c_str(), .message_id = held_.id.c_str(), .payload = held_.body},
+      {.subject = held_.subject.c_str(),
+       .message_id = held_.id.c_str(),
+       .payload = held_.body,
+       .headers = format_.headers(held_.op, held_.id.c_str(), held_.event_subject)},
       Clock::now());
   frontier_.sent(number);
   in_flight_.push_back(held_.position);
 }
 
 std::string Pump::key_for_log(std::string_view record) const {
-  const std::string_view key = config_.log.keys ? key_in(record) : std::string_view();
+  const std::string_view key = config_.log.keys ? format_.key_in(record) : std::string_view();
   return key.empty() ? "" : fmt::format(", key {}", key);
 }
 
@@ -243,6 +251,7 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
       key = pg::primary_key(*session_.sql, relation.id);
     }
     table.encoder.emplace(relation, key, config_.stream.subject_prefix, values_);
+    table.format = format_.table(relation);
   }
   return tables_.emplace(relation.id.value, std::move(table)).first->second;
 }

@@ -22,6 +22,7 @@
 #include "connector/config.h"
 #include "connector/progress.h"
 #include "connector/record.h"
+#include "connector/record_format.h"
 #include "connector/session.h"
 #include "connector/structured_value.h"
 #include "connector/table_selection.h"
@@ -52,6 +53,7 @@ class Pump {
   struct Table {
     bool selected = false;
     std::optional<TableEncoder> encoder;
+    RecordFormat::Table format;
   };
   struct HeldRecord {
     bool present = false;
@@ -59,6 +61,8 @@ class Pump {
     std::string subject;
     std::string id;
     std::string body;
+    std::string event_subject;
+    Op op = Op::insert;
     pg::Position position;
   };
 
@@ -110,6 +114,7 @@ class Pump {
   std::unordered_map<std::uint32_t, Table> tables_;
   pg::TypeCatalog types_;
   StructuredValues values_{types_};
+  RecordFormat format_;
   TransactionEncoder transaction_;
   pg::TransactionId xid_;  // of the transaction that is being read
   std::uint64_t ordinal_ = 0;

@@ -72,6 +72,6 @@ publisher::KeyValue position_key(const Config& config);
 std::string record_settings(const Config& config, const std::vector<std::string>& publications);
 
 // What the server must take of a message beside its payload: ids, the chain, a header or two.
-inline constexpr std::uint64_t header_room = 512;
+std::uint64_t header_room(const Config& config);
 
 }  // namespace connector

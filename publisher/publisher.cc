@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -59,7 +60,8 @@ std::uint64_t Publisher::publish(const Envelope& envelope, Clock::time_point now
   expected_.clear();
   fmt::format_to(std::back_inserter(expected_), "{}", base_.value + sent_);
   send(envelope.subject, reply_, envelope.payload,
-       {{"Nats-Msg-Id", envelope.message_id}, {"Nats-Expected-Last-Sequence", expected_.c_str()}});
+       {{"Nats-Msg-Id", envelope.message_id}, {"Nats-Expected-Last-Sequence", expected_.c_str()}},
+       envelope.headers);
   if (sizes_.empty()) progress_ = now;
   sizes_.push_back(static_cast<std::uint32_t>(envelope.payload.size()));
   bytes_ += envelope.payload.size();
@@ -75,15 +77,17 @@ void Publisher::save(const KeyValue& key, std::string_view value, std::uint64_t 
 }
 
 void Publisher::send(const char* subject, const std::string& reply, std::string_view payload,
-                     std::initializer_list<std::pair<const char*, const char*>> headers) {
+                     std::initializer_list<Header> headers, std::span<const Header> more) {
   natsMsg* raw = nullptr;
   check(natsMsg_Create(&raw, subject, reply.c_str(), payload.data(),
                        static_cast<int>(payload.size())),
         "making a message");
   const NatsMessage message(raw);
-  for (const auto& [name, value] : headers) {
-    check(natsMsgHeader_Set(raw, name, value), "setting a header");
-  }
+  const auto set = [raw](const Header& header) {
+    check(natsMsgHeader_Set(raw, header.name, header.value), "setting a header");
+  };
+  std::for_each(headers.begin(), headers.end(), set);
+  std::for_each(more.begin(), more.end(), set);
   check(natsConnection_PublishMsg(nats_.get(), raw), "publishing");
 }
 

@@ -80,7 +80,7 @@ class Publisher {
 
  private:
   void send(const char* subject, const std::string& reply, std::string_view payload,
-            std::initializer_list<std::pair<const char*, const char*>> headers);
+            std::initializer_list<Header> headers, std::span<const Header> more = {});
 
   Connection& nats_;
   StreamSequence base_;

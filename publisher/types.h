@@ -3,6 +3,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,11 +17,18 @@ struct StreamSequence {
   friend constexpr auto operator<=>(const StreamSequence&, const StreamSequence&) = default;
 };
 
+// Both zero-terminated and legal in a header.
+struct Header {
+  const char* name = nullptr;
+  const char* value = nullptr;
+};
+
 // One message to store. Borrows: the publisher copies what it needs before it returns.
 struct Envelope {
   const char* subject = nullptr;     // zero-terminated, legal for NATS
   const char* message_id = nullptr;  // Nats-Msg-Id
   std::string_view payload;
+  std::span<const Header> headers = {};  // beyond those that the publisher sets itself
 };
 
 }  // namespace publisher
