@@ -5,6 +5,16 @@ namespace {
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
+// array_in would take it for NULL, and so array_out quotes it.
+bool is_null_in_other_letters(std::string_view text) {
+  constexpr std::string_view null = "null";
+  if (text.size() != null.size()) return false;
+  for (std::size_t i = 0; i < null.size(); ++i) {
+    if ((text[i] | 0x20) != null[i]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void ArrayText::fail() const {
@@ -91,7 +101,7 @@ ArrayText::Token ArrayText::quoted() {
       }
       return Token::element;
     }
-    if (at_ >= text_.size()) fail();
+    if (at_ >= text_.size() || (text_[at_] != '"' && text_[at_] != '\\')) fail();
     if (!escaped) scratch_.clear();
     escaped = true;
     scratch_.append(text_, copied, stop - copied);
@@ -108,7 +118,9 @@ ArrayText::Token ArrayText::plain() {
   }
   if (at_ == begin) fail();
   element_ = text_.substr(begin, at_ - begin);
-  return element_ == "NULL" ? Token::null : Token::element;
+  if (element_ == "NULL") return Token::null;
+  if (is_null_in_other_letters(element_)) fail();
+  return Token::element;
 }
 
 }  // namespace connector

@@ -2,11 +2,11 @@
 //
 //   array   = [ bounds "=" ] items
 //   items   = "{}" | "{" item { delimiter item } "}"      at most 6 deep, all rows equally long
-//   item    = items | "NULL" | plain | '"' { char | "\" char } '"'
+//   item    = items | "NULL" | plain | '"' { char | '\"' | "\\" } '"'
 //
-// The delimiter is the element type's: a comma, for box a semicolon. Plain has no white space,
-// quotes, backslashes, braces or delimiters in it. Strict: what array_out would not print is an
-// error, never a guess.
+// The delimiter is the element type's: a comma, for box a semicolon. Plain is no null in other
+// letters, and has no white space, quotes, backslashes, braces or delimiters in it. Strict: what
+// array_out would not print is an error, never a guess.
 #pragma once
 
 #include <array>

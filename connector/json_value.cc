@@ -149,9 +149,9 @@ void append_timestamp(std::string& out, std::string_view text, bool with_zone) {
   }
   const bool utc = with_zone && text.size() > 3 && text.substr(text.size() - 3) == "+00";
   out += '"';
-  out.append(text, 0, blank);
+  append_string_body(out, text.substr(0, blank));
   out += 'T';
-  out.append(text, blank + 1, text.size() - blank - 1 - (utc ? 3 : 0));
+  append_string_body(out, text.substr(blank + 1, text.size() - blank - 1 - (utc ? 3 : 0)));
   if (utc) out += 'Z';
   out += '"';
 }

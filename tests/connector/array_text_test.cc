@@ -59,6 +59,9 @@ TEST(ArrayText, IsTakenApartAsPostgresPrintsIt) {
 TEST(ArrayText, WhatPostgresDoesNotPrintIsRefused) {
   const std::vector<std::string> texts = {
       "",
+      "{null}",
+      "{1,Null}",
+      "{\"a\\b\"}",
       "1",
       "{",
       "}",

@@ -102,6 +102,7 @@ TEST(JsonValue, LongBytesHaveNoSeam) {
 
 TEST(JsonValue, Timestamps) {
   EXPECT_EQ(json(JsonKind::timestamp, "2026-11-23 10:00:00"), R"("2026-11-23T10:00:00")");
+  EXPECT_EQ(json(JsonKind::timestamp, "2\x16\" 1"), R"("2\u0016\"T1")");  // JSON whatever comes
   EXPECT_EQ(json(JsonKind::timestamp, "2026-11-23 10:00:00.5"), R"("2026-11-23T10:00:00.5")");
   EXPECT_EQ(json(JsonKind::timestamptz, "2026-11-23 10:00:00.123456+00"),
             R"("2026-11-23T10:00:00.123456Z")");
