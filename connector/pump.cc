@@ -171,6 +171,7 @@ void Pump::on(const pg::Truncate& change) {
 void Pump::on(const pg::Message& message) {
   if (!message.transactional) return;
   ++ordinal_;
+  format_.count_message();
   session_.reread.saw_change({transaction_.commit_lsn(), ordinal_});
 }
 

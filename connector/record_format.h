@@ -36,6 +36,9 @@ class RecordFormat {
   void count(pg::RelationId table) {
     if (debezium_) debezium_->count(table);
   }
+  void count_message() {
+    if (debezium_) debezium_->count_message();
+  }
 
   // Appends the record but for what only its successor tells; `encode(encoder, out)` writes the
   // rows. Throws BadValue.
@@ -50,6 +53,12 @@ class RecordFormat {
       encode(json, out);
       transaction.append_position(out, lsn, ordinal);
     }
+  }
+  // The record of a logical message; false where its content is published as it is. `ordinal` is
+  // that of a transactional one, which has been counted.
+  bool message(std::string& out, const pg::Message& message, std::uint64_t ordinal) const {
+    if (debezium_) debezium_->message(out, message, ordinal);
+    return debezium_.has_value();
   }
   void finish(std::string& out, const TransactionEncoder& transaction, bool last) const {
     if (!debezium_) transaction.append_end(out, last);

@@ -63,6 +63,15 @@ class Writer {
             [](const auto& table, std::string& out) { table.truncate(out); });
     }
   }
+  void on(const pg::Message& message) {
+    if (message.transactional) {
+      ++ordinal_;
+      format_->count_message();
+    }
+    std::string body;
+    if (format_->message(body, message, message.transactional ? ordinal_ : 0))
+      lines_ += body + "\n";
+  }
   template <class Other>
   void on(const Other&) {}
 
@@ -101,8 +110,8 @@ void expect_golden(const std::string& name, const std::string& lines) {
   EXPECT_EQ(lines, golden.str()) << path;
 }
 
-const std::vector<std::string> captures = {"rows",     "toast",   "full",       "by_index",
-                                           "truncate", "altered", "identities", "kinds"};
+const std::vector<std::string> captures = {"rows",    "toast",      "full",  "by_index", "truncate",
+                                           "altered", "identities", "kinds", "messages"};
 
 TEST(RecordFormat, DebeziumIsWhatTheGoldenFilesSay) {
   for (const std::string& capture : captures) {
