@@ -148,7 +148,7 @@ void read_order(Section& section, std::string& order) {
 }
 
 void read_publish(Section section, PublishConfig& publish) {
-  section.unbuilt("format", "\"json\"");
+  section.one_of("format", publish.format, {"json", "debezium", "cloudevents"});
   read_order(section, publish.order);
   std::int64_t max_in_flight = publish.max_in_flight;
   section.integer("max_in_flight", max_in_flight, 1, 10'000);
@@ -158,6 +158,11 @@ void read_publish(Section section, PublishConfig& publish) {
   section.one_of("pack", publish.pack, {"none", "transaction"});
   sizes &= section.size("max_message", publish.max_message, 1, max_message_limit);
   section.one_of("oversize", publish.oversize, {"stop", "omit", "split"});
+  if (publish.pack != "none" && publish.format == "cloudevents") {
+    section.problem("pack",
+                    "\"transaction\" does not go together with format = \"cloudevents\", whose "
+                    "headers are of one change; change one");
+  }
   if (sizes && publish.max_in_flight_bytes < publish.max_message) {
     section.problem(
         section.given("max_in_flight_bytes") ? "max_in_flight_bytes" : "max_message",

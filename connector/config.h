@@ -47,6 +47,7 @@ struct StreamConfig {
 };
 
 struct PublishConfig {
+  std::string format = "json";         // "json", "debezium", "cloudevents"
   std::string order = "strict";        // "strict", "dedup"
   std::uint32_t max_in_flight = 4096;  // messages
   std::uint64_t max_in_flight_bytes = 8ULL << 20;

@@ -9,9 +9,10 @@
 
 namespace connector {
 
-MessageWriter::MessageWriter(const Config& config, Finish finish, Send send)
+MessageWriter::MessageWriter(const Config& config, Finish finish, Describe describe, Send send)
     : config_(config),
       finish_(std::move(finish)),
+      describe_(std::move(describe)),
       send_(std::move(send)),
       pack_subject_(config.stream.subject_prefix + "._transaction") {}
 
@@ -91,7 +92,7 @@ void MessageWriter::send_whole(const HeldRecord& record) {
     return;
   }
   set_id(record.position);
-  for (const auto& [name, value] : record.headers) add_header(name, value);
+  add_headers_of(record);
   send(record.position, record.source, record.subject, record.body);
 }
 
@@ -108,10 +109,16 @@ void MessageWriter::send_parts(const HeldRecord& record) {
     add_header(position_header, to_string(last ? record.position : covered));
     add_header(part_header, std::to_string(part));
     add_header(parts_header, std::to_string(parts));
-    for (const auto& [name, value] : record.headers) add_header(name, value);
+    add_headers_of(record);
     send({record.position, last ? MessagePosition::whole : static_cast<std::uint32_t>(part)},
          record.source, record.subject, body.substr((part - 1) * limit, limit));
   }
+}
+
+std::string MessageWriter::key_for_log(const HeldRecord& record) const {
+  const bool named = config_.log.keys && !record.raw && config_.publish.format != "debezium";
+  const std::string_view key = named ? key_in(record.body) : std::string_view();
+  return key.empty() ? "" : fmt::format(", key {}", key);
 }
 
 void MessageWriter::refuse(const HeldRecord& record) const {
@@ -119,8 +126,7 @@ void MessageWriter::refuse(const HeldRecord& record) const {
       Exit::precondition,
       fmt::format("{}, position {}{}: the record has {} bytes, and publish.max_message is {}",
                   record.source, to_string(record.position),
-                  record.raw ? "" : key_for_log(config_, record.body), record.body.size(),
-                  config_.publish.max_message),
+                  key_for_log(record), record.body.size(), config_.publish.max_message),
       "raise publish.max_message (and max_payload of nats-server), set publish.oversize to "
       "\"split\" or \"omit\", or leave the table out");
 }
@@ -148,9 +154,10 @@ void MessageWriter::add_header(const char* name, std::string value) {
   values_.emplace_back(name, std::move(value));
 }
 
-std::string key_for_log(const Config& config, std::string_view record) {
-  const std::string_view key = config.log.keys ? key_in(record) : std::string_view();
-  return key.empty() ? "" : fmt::format(", key {}", key);
+void MessageWriter::add_headers_of(const HeldRecord& record) {
+  for (const auto& [name, value] : record.headers) add_header(name, value);
+  if (record.raw) return;
+  for (const auto& [name, value] : describe_(record, id_.c_str())) add_header(name, value);
 }
 
 }  // namespace connector

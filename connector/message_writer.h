@@ -12,7 +12,7 @@
 
 #include <cstdint>
 #include <functional>
-#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +20,7 @@
 
 #include "connector/config.h"
 #include "connector/message_position.h"
+#include "connector/record.h"
 #include "publisher/types.h"
 
 namespace connector {
@@ -31,6 +32,8 @@ struct HeldRecord {
   std::string subject;  // of its own
   std::string body;     // without what finish() appends
   bool raw = false;     // a logical message's content: neither finished nor packed
+  Op op = Op::insert;   // of a record that is not raw
+  std::string event_subject;
   std::vector<std::pair<const char*, std::string>> headers;
 };
 
@@ -44,11 +47,14 @@ struct Message {
 class MessageWriter {
  public:
   using Finish = std::function<void(std::string& body, bool last)>;
+  using Describe = std::function<std::span<const publisher::Header>(const HeldRecord&,
+                                                                    const char* message_id)>;
   using Send = std::function<void(const Message&)>;
 
-  // `finish` completes a record's body; `send` takes each message, in order. Both are called within
-  // the calls below, and may throw.
-  MessageWriter(const Config& config, Finish finish, Send send);
+  // `finish` completes a record's body, `describe` gives the headers that its format adds (valid
+  // until it is called again), `send` takes each message, in order. All are called within the calls
+  // below, and may throw.
+  MessageWriter(const Config& config, Finish finish, Describe describe, Send send);
 
   // The place for the next record, emptied but for what is filled in here. The record held before
   // is finished first: it was not its transaction's last.
@@ -71,14 +77,17 @@ class MessageWriter {
   void send_pack();
   void send_whole(const HeldRecord& record);
   void send_parts(const HeldRecord& record);
+  std::string key_for_log(const HeldRecord& record) const;
   [[noreturn]] void refuse(const HeldRecord& record) const;
   void send(const MessagePosition& position, const std::string& source, const std::string& subject,
             std::string_view body);
   void set_id(pg::Position position);
   void add_header(const char* name, std::string value);
+  void add_headers_of(const HeldRecord& record);
 
   const Config& config_;
   Finish finish_;
+  Describe describe_;
   Send send_;
   const std::string pack_subject_;
   HeldRecord held_;
@@ -91,8 +100,5 @@ class MessageWriter {
   std::vector<std::pair<const char*, std::string>> values_;
   std::vector<publisher::Header> headers_;
 };
-
-// The key in an encoded record for an error about it, where log.keys allows that; else empty.
-std::string key_for_log(const Config& config, std::string_view record);
 
 }  // namespace connector

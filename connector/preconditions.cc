@@ -142,7 +142,7 @@ Findings payload_findings(const Config& config, std::int64_t max_payload) {
   return {{Verdict::fail, "max_payload",
            fmt::format("nats-server takes messages of at most {} bytes, and publish.max_message is "
                        "{} (and {} bytes of headers)",
-                       max_payload, config.publish.max_message, header_room),
+                       max_payload, config.publish.max_message, header_room(config)),
            "raise max_payload of nats-server, or lower publish.max_message"}};
 }
 

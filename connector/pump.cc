@@ -41,8 +41,13 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       until_(until),
       types_([this](pg::TypeId type) { return pg::type_row(*session_.sql, type); },
              [this] { pg::wait_until_visible(*session_.sql, xid_); }),
+      format_(config, session.sql->dbname(), types_),
       writer_(
-          config, [this](std::string& body, bool last) { transaction_.append_end(body, last); },
+          config,
+          [this](std::string& body, bool last) { format_.finish(body, transaction_, last); },
+          [this](const HeldRecord& held, const char* id) {
+            return format_.headers(held.op, id, held.event_subject);
+          },
           [this](const Message& message) { send(message); }),
       publisher_(
           *session.nats, session.last,
@@ -137,6 +142,7 @@ void Pump::on(const pg::Begin& begin) {
   }
   frontier_.begin();
   transaction_.begin(begin);
+  format_.begin(begin);
   xid_ = begin.xid;
   ordinal_ = 0;
 }
@@ -157,30 +163,29 @@ void Pump::on(const pg::TypeSeen& seen) { types_.announced(seen.type, seen.schem
 
 void Pump::on(const pg::Insert& change) {
   record(*change.relation, Op::insert, change.row, {},
-         [&](const TableEncoder& table, std::string& out, pg::Row row, pg::Row) {
+         [&](const auto& table, std::string& out, pg::Row row, pg::Row) {
            table.insert(out, {change.relation, row});
          });
 }
 
 void Pump::on(const pg::Update& change) {
   record(*change.relation, Op::update, change.row, change.old,
-         [&](const TableEncoder& table, std::string& out, pg::Row row, pg::Row old) {
+         [&](const auto& table, std::string& out, pg::Row row, pg::Row old) {
            table.update(out, {change.relation, change.old_kind, old, row});
          });
 }
 
 void Pump::on(const pg::Delete& change) {
   record(*change.relation, Op::remove, {}, change.old,
-         [&](const TableEncoder& table, std::string& out, pg::Row, pg::Row old) {
+         [&](const auto& table, std::string& out, pg::Row, pg::Row old) {
            table.remove(out, {change.relation, change.old_kind, old});
          });
 }
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
-    record(
-        *relation, Op::truncate, {}, {},
-        [](const TableEncoder& table, std::string& out, pg::Row, pg::Row) { table.truncate(out); });
+    record(*relation, Op::truncate, {}, {},
+           [](const auto& table, std::string& out, pg::Row, pg::Row) { table.truncate(out); });
   }
 }
 
@@ -189,6 +194,7 @@ void Pump::on(const pg::Message& message) {
   pg::Position position{message.lsn, 0};
   if (message.transactional) {
     position = {transaction_.commit_lsn(), ++ordinal_};
+    format_.count_message();
   } else if (until_ && message.lsn > *until_) {
     until_reached_ = true;
     return;
@@ -218,7 +224,7 @@ void Pump::hold(const pg::Message& message, pg::Position position) {
   held.source = "logical message " + prefix;
   held.subject = fmt::format("{}._message.{}", config_.stream.subject_prefix, prefix);
   held.raw = true;
-  held.body = message.content;
+  if (!format_.message(held.body, message, position.ordinal)) held.body = message.content;
   held.headers.emplace_back("Walferry-Lsn", to_string(message.lsn));
   if (message.transactional) {
     held.headers.emplace_back("Walferry-Xid", std::to_string(transaction_.xid().value));
@@ -229,6 +235,7 @@ void Pump::hold(const pg::Message& message, pg::Position position) {
 template <class Encode>
 void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
   const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
+  format_.count(relation.id);
   if (!session_.reread.done()) session_.reread.saw_change(position);
   Table& table = table_of(relation);
   if (!table.selected) return;
@@ -236,15 +243,16 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
   HeldRecord& held = writer_.hold(position);
   held.source.assign(table.source);
   held.subject.assign(table.encoder->subject(op));
+  held.event_subject.assign(table.format.event_subject);
+  held.op = op;
   try {
-    encode(*table.encoder, held.body, row, old);
-    transaction_.append_position(held.body, change_lsn_, ordinal_);
+    write(table, op, row, old, encode, held);
     const bool fits = held.body.size() + transaction_.end_size() <= config_.publish.max_message;
-    if (!fits && config_.publish.oversize == "omit") shrink(table, row, old, encode, held);
+    if (!fits && config_.publish.oversize == "omit") shrink(table, op, row, old, encode, held);
   } catch (const BadValue& bad) {
     throw Stop(Exit::precondition,
                fmt::format("{}, position {}{}: {}", table.source, connector::to_string(position),
-                           key_for_log(config_, held.body), bad.what()),
+                           key_for_log(held.body), bad.what()),
                "correct the value (a database with encoding SQL_ASCII stores any bytes)");
   }
   if (types_.has_warnings()) log_type_warnings();
@@ -253,15 +261,22 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
 // Without its largest columns, as few of them as it takes. What is left out, and so the record,
 // must not depend on whether it is its transaction's last.
 template <class Encode>
-void Pump::shrink(const Table& table, pg::Row row, pg::Row old, Encode encode, HeldRecord& held) {
+void Pump::shrink(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode,
+                  HeldRecord& held) {
   Omission omission(row, old);
   const auto no_key = [&](std::size_t column) { return !table.encoder->is_key(column); };
   while (held.body.size() + transaction_.end_size() > config_.publish.max_message &&
          omission.take_largest(no_key)) {
     held.body.clear();
-    encode(*table.encoder, held.body, omission.row(), omission.old());
-    transaction_.append_position(held.body, change_lsn_, ordinal_);
+    write(table, op, omission.row(), omission.old(), encode, held);
   }
+}
+
+template <class Encode>
+void Pump::write(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode,
+                 HeldRecord& held) {
+  format_.write(held.body, table.format, *table.encoder, transaction_, op, change_lsn_, ordinal_,
+                [&](const auto& encoder, std::string& out) { encode(encoder, out, row, old); });
 }
 
 void Pump::announce(Table& table, const pg::Relation& relation, pg::Position position) {
@@ -294,6 +309,11 @@ void Pump::send(const Message& message) {
   in_flight_.push_back(message.position);
 }
 
+std::string Pump::key_for_log(std::string_view record) const {
+  const std::string_view key = config_.log.keys ? format_.key_in(record) : std::string_view();
+  return key.empty() ? "" : fmt::format(", key {}", key);
+}
+
 Pump::Table& Pump::table_of(const pg::Relation& relation) {
   const auto found = tables_.find(relation.id.value);
   if (found != tables_.end()) return found->second;
@@ -305,6 +325,7 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
       key = pg::primary_key(*session_.sql, relation.id);
     }
     table.encoder.emplace(relation, key, config_.stream.subject_prefix, values_);
+    table.format = format_.table(relation);
     table.source = "table " + table.encoder->name();
     table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));
     table.shape = shape_of(relation);

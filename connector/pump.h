@@ -23,6 +23,7 @@
 #include "connector/message_writer.h"
 #include "connector/progress.h"
 #include "connector/record.h"
+#include "connector/record_format.h"
 #include "connector/session.h"
 #include "connector/shape_log.h"
 #include "connector/structured_value.h"
@@ -54,6 +55,7 @@ class Pump {
   struct Table {
     bool selected = false;
     std::optional<TableEncoder> encoder;
+    RecordFormat::Table format;
     std::string source;  // "table public.orders"
     // What is known of its shape's announcement; see ShapeLog.
     ShapeLog::Entries* announcements = nullptr;
@@ -80,12 +82,15 @@ class Pump {
   template <class Encode>
   void record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode);
   template <class Encode>
-  void shrink(const Table& table, pg::Row row, pg::Row old, Encode encode, HeldRecord& held);
+  void write(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode, HeldRecord& held);
+  template <class Encode>
+  void shrink(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode, HeldRecord& held);
   void hold(const pg::Message& message, pg::Position position);
   void announce(Table& table, const pg::Relation& relation, pg::Position position);
   void send(const Message& message);
   Table& table_of(const pg::Relation& relation);
   void log_type_warnings();
+  std::string key_for_log(std::string_view record) const;
 
   // Progress.
   void settle(Clock::time_point now);
@@ -112,6 +117,7 @@ class Pump {
   std::unordered_map<std::uint32_t, Table> tables_;
   pg::TypeCatalog types_;
   StructuredValues values_{types_};
+  RecordFormat format_;
   TransactionEncoder transaction_;
   pg::TransactionId xid_;  // of the transaction that is being read
   std::uint64_t ordinal_ = 0;

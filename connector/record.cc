@@ -17,6 +17,8 @@ bool is_omitted(const pg::Value& value) { return std::holds_alternative<pg::Omit
 
 }  // namespace
 
+const char* op_name(Op op) { return op_names[static_cast<std::size_t>(op)]; }
+
 TableEncoder::TableEncoder(const pg::Relation& relation,
                            const std::vector<std::string>& primary_key,
                            const std::string& subject_prefix, StructuredValues& values)

@@ -21,6 +21,7 @@
 namespace connector {
 
 enum class Op { insert, update, remove, truncate };
+const char* op_name(Op op);  // insert, update, delete, truncate
 
 // A table in one shape: everything about its records that does not depend on the row.
 class TableEncoder {

@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <vector>
+
+#include "connector/record.h"
+#include "pg/types.h"
 
 namespace connector {
 namespace {
@@ -37,6 +41,40 @@ std::string value_text(const Json& value) {
     return cut(printable(value.get_ref<const std::string&>()));
   }
   return cut(printable(value.dump(-1, ' ', false, Json::error_handler_t::replace)));
+}
+
+// An envelope of Debezium's, but for a logical message.
+bool is_envelope(const Json& record) {
+  return record.is_object() && record.contains("source") && record.contains("transaction") &&
+         record.value("op", std::string()).size() == 1 && record.at("op") != "m";
+}
+
+// What the envelope says, as the JSON format has it.
+Json record_of(const Json& envelope) {
+  const std::map<std::string, const char*> names = {
+      {"c", "insert"}, {"u", "update"}, {"d", "delete"}, {"t", "truncate"}, {"r", "snapshot"}};
+  const Json& source = envelope.at("source");
+  Json record;
+  record["op"] = names.at(envelope.at("op").get<std::string>());
+  record["schema"] = source.at("schema");
+  record["table"] = source.at("table");
+  record["before"] = envelope.at("before");
+  record["after"] = envelope.at("after");
+  if (record["before"].is_object()) {
+    // Where Postgres sent the key alone, all other columns are null.
+    Json known = Json::object();
+    for (const auto& [name, value] : record["before"].items()) {
+      if (!value.is_null()) known[name] = value;
+    }
+    record["before"] = std::move(known);
+  }
+  const std::string id = envelope.at("transaction").at("id").get<std::string>();
+  const pg::Lsn commit(std::stoull(id.substr(id.find(':') + 1)));
+  record["commit_lsn"] = pg::to_string(commit);
+  record["seq"] = envelope.at("transaction").at("total_order");
+  constexpr std::int64_t epoch_of_postgres = 946'684'800'000'000;
+  record["commit_ts"] = iso_time({source.at("ts_us").get<std::int64_t>() - epoch_of_postgres});
+  return record;
 }
 
 class Line {
@@ -154,13 +192,14 @@ std::string schema_line(std::string_view subject, const Json& schema, const Pale
 
 std::string record_line(std::string_view subject, std::string_view payload,
                         const Palette& palette) {
-  const Json record = Json::parse(payload, nullptr, false);
+  Json record = Json::parse(payload, nullptr, false);
   try {
+    if (is_envelope(record)) record = record_of(record);
     if (record.is_object() && record.contains("op")) return Line(record, palette).text();
     if (record.is_object() && record.contains("columns")) {
       return schema_line(subject, record, palette);
     }
-  } catch (const Json::exception&) {
+  } catch (const std::exception&) {
     // Not what a record looks like: shown as what it is.
   }
   return fmt::format("{}{:<{}}  {:<8}{}  {}  {}", palette.dim, "", time_width, "message",

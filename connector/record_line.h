@@ -3,9 +3,9 @@
 //   2026-11-23 10:00:00.123  update    public.orders  id=42  status=new→paid  0/16B3748:3 commit
 //
 // The time of the commit (UTC), what happened to which row, and the record's position; `commit`
-// stands behind a transaction's last record. Of an update only what changed is shown where the old
-// row is known, else the whole new row. Long values are cut; `tail --json` shows the records as
-// they are.
+// stands behind a transaction's last record (Debezium's envelopes do not say it). Of an update only
+// what changed is shown where the old row is known, else the whole new row. Long values are cut;
+// `tail --json` shows the records as they are. The same for each publish.format.
 #pragma once
 
 #include <cstdint>

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "connector/cloud_event.h"
 #include "connector/failpoint.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
@@ -274,20 +275,26 @@ publisher::ConnectionSettings nats_settings(const Config& config) {
 
 publisher::StreamSettings stream_settings(const Config& config) {
   const StreamConfig& stream = config.stream;
-  publisher::StreamSettings settings{
-      .name = stream.name,
-      .subjects = {stream.subject_prefix + ".>"},
-      .storage = stream.storage,
-      .discard = stream.discard,
-      .compression = stream.compression,
-      .replicas = stream.replicas,
-      .max_age = stream.max_age,
-      .max_bytes = stream.max_bytes,
-      .duplicate_window = stream.duplicate_window,
-      .placement_tags = stream.placement_tags,
-      .largest_message = static_cast<std::int64_t>(config.publish.max_message + header_room)};
+  publisher::StreamSettings settings{.name = stream.name,
+                                     .subjects = {stream.subject_prefix + ".>"},
+                                     .storage = stream.storage,
+                                     .discard = stream.discard,
+                                     .compression = stream.compression,
+                                     .replicas = stream.replicas,
+                                     .max_age = stream.max_age,
+                                     .max_bytes = stream.max_bytes,
+                                     .duplicate_window = stream.duplicate_window,
+                                     .placement_tags = stream.placement_tags,
+                                     .largest_message = static_cast<std::int64_t>(
+                                         config.publish.max_message + header_room(config))};
   settings.subjects.insert(settings.subjects.end(), stream.subjects.begin(), stream.subjects.end());
   return settings;
+}
+
+std::uint64_t header_room(const Config& config) {
+  constexpr std::uint64_t always = 2048;
+  return always +
+         (config.publish.format == "cloudevents" ? CloudEvent::most_header_bytes : std::uint64_t());
 }
 
 publisher::KeyValue position_key(const Config& config) {
@@ -305,7 +312,7 @@ std::string record_settings(const Config& config, const std::vector<std::string>
                                    : quoted_name(table.schema, table.table));
   }
   std::sort(tables.begin(), tables.end());
-  nlohmann::json settings{{"format", "json"},
+  nlohmann::json settings{{"format", config.publish.format},
                           {"prefix", config.stream.subject_prefix},
                           {"publications", publications},
                           {"tables", tables},

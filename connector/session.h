@@ -80,7 +80,7 @@ publisher::KeyValue shapes_key(const Config& config);
 std::string record_settings(const Config& config, const std::vector<std::string>& publications);
 
 // What the server must take of a message beside its payload: id, chain, position, part, and what a
-// logical message brings.
-inline constexpr std::uint64_t header_room = 2048;
+// logical message or an event brings.
+std::uint64_t header_room(const Config& config);
 
 }  // namespace connector

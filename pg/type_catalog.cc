@@ -16,9 +16,9 @@ namespace {
 constexpr int deepest = 32;
 
 bool same(const TypeShape& a, const TypeShape& b) {
-  return a.kind == b.kind && a.base == b.base && a.type == b.type && a.schema == b.schema &&
-         a.name == b.name && a.element == b.element && a.delimiter == b.delimiter &&
-         a.gone == b.gone &&
+  return a.kind == b.kind && a.base == b.base && a.modifier == b.modifier && a.type == b.type &&
+         a.schema == b.schema && a.name == b.name && a.element == b.element &&
+         a.delimiter == b.delimiter && a.gone == b.gone &&
          std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(), b.fields.end(),
                     [](const TypeShape::Field& x, const TypeShape::Field& y) {
                       return x.name == y.name && x.shape == y.shape;
@@ -36,7 +36,7 @@ bool never_changes(TypeId type) {
 std::optional<TypeRow> type_row(pqxx::connection& sql, TypeId type) {
   pqxx::nontransaction work(sql);
   const pqxx::result found = work.exec(fmt::format(R"(
-    SELECT t.typtype, t.typbasetype, t.typelem, coalesce(e.typdelim, ',') AS delimiter,
+    SELECT t.typtype, t.typbasetype, t.typtypmod, t.typelem, coalesce(e.typdelim, ',') AS delimiter,
            t.typrelid, n.nspname, pg_catalog.format_type(t.oid, NULL) AS name,
            t.typoutput = 'pg_catalog.array_out'::pg_catalog.regproc AS is_array,
            EXISTS (SELECT FROM pg_catalog.pg_depend d
@@ -59,6 +59,7 @@ std::optional<TypeRow> type_row(pqxx::connection& sql, TypeId type) {
   info.hstore = row["is_hstore"].as<bool>();
   if (info.type == 'd') {
     info.below = TypeId(row["typbasetype"].as<std::uint32_t>());
+    info.modifier = row["typtypmod"].as<std::int32_t>();
   } else if (row["is_array"].as<bool>()) {
     info.array = true;
     info.below = TypeId(row["typelem"].as<std::uint32_t>());
@@ -146,6 +147,7 @@ TypeShape TypeCatalog::looked_up(TypeId type, const std::string& announced, int 
   } else if (row->type == 'd') {
     shape = *resolve(row->below, depth + 1);
     shape.id = type;
+    if (row->modifier != -1) shape.modifier = row->modifier;
   } else if (row->array) {
     shape.kind = TypeShape::Kind::array;
     shape.element = resolve(row->below, depth + 1);

@@ -39,6 +39,7 @@ struct TypeShape {
   TypeId id;
   Kind kind = Kind::scalar;
   TypeId base;                         // below all domains: says how a scalar's text looks
+  std::int32_t modifier = -1;          // of a domain: what it adds to `base`, (10,2); -1: nothing
   char type = 'b';                     // pg_type.typtype of `base`: b, c, e(num), m, r, p
   std::string schema;                  // of the type itself
   std::string name;                    // format_type(): "character varying", "shop.mood[]"
@@ -54,8 +55,9 @@ struct TypeRow {
     std::string name;
     TypeId type;
   };
-  char type = 'b';    // typtype; 'd': `below` is what it is over
-  TypeId below = {};  // of a domain its base, of an array its element
+  char type = 'b';             // typtype; 'd': `below` is what it is over
+  TypeId below = {};           // of a domain its base, of an array its element
+  std::int32_t modifier = -1;  // of a domain, to its base
   bool array = false;
   char delimiter = ',';  // of the element, where it is an array
   bool hstore = false;

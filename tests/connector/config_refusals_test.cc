@@ -180,6 +180,7 @@ TEST(ConfigRefuses, PublishAndLog) {
         "f.toml:1: publish.max_in_flight_bytes: max_in_flight_bytes (999KiB) must not"},
        {with("log.level = \"loud\""),
         "f.toml:1: log.level: \"loud\" is not known; use \"trace\" or \"debug\""},
+       {with("publish.format = \"avro\""), "f.toml:1: publish.format: "},
        {with("log.format = \"xml\""), "f.toml:1: log.format: "}});
 }
 
@@ -218,7 +219,6 @@ TEST(Config, UnbuiltKeysTakeOnlyTheValueThatMeansWithoutThem) {
       {"source", "streaming", "\"off\"", "\"on\""},
       {"source", "spill_dir", "\"\"", "\"/tmp\""},
       {"source", "spill_max", "\"10GiB\"", "\"11GiB\""},
-      {"publish", "format", "\"json\"", "\"debezium\""},
       {"table", "capture", "\"wal\"", "\"diff\""},
       {"table", "columns", "[]", "[\"a\"]"},
       {"table", "exclude", "[]", "[\"a\"]"},

@@ -109,6 +109,7 @@ max_bytes = "2GiB"
 duplicate_window = "250ms"
 placement_tags = ["ssd"]
 [publish]
+format = "debezium"
 max_in_flight = 10000
 max_in_flight_bytes = "64MiB"
 pack = "transaction"
@@ -152,7 +153,8 @@ TEST(Config, EveryKeyReachesItsField) {
                      .max_bytes = 2LL << 30,
                      .duplicate_window = milliseconds(250),
                      .placement_tags = {"ssd"}};
-  expected.publish = {.order = "strict",
+  expected.publish = {.format = "debezium",
+                      .order = "strict",
                       .max_in_flight = 10'000,
                       .max_in_flight_bytes = 64ULL << 20,
                       .pack = "transaction",

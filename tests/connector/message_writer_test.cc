@@ -55,6 +55,9 @@ class Writer {
   Config config_;
   std::vector<Sent> sent_;
   MessageWriter writer_{config_, [](std::string& body, bool last) { body += last ? "!" : "."; },
+                        [](const HeldRecord&, const char*) {
+                          return std::span<const publisher::Header>();
+                        },
                         [this](const Message& message) {
                           Sent sent{.position = message.position,
                                     .subject = message.envelope.subject,

@@ -107,6 +107,29 @@ TEST(RecordLine, OfASchemaRecordNamesItsColumns) {
   EXPECT_TRUE(text.ends_with("schema    cdc._schema.public.t  id integer, v ?")) << text;
 }
 
+// An envelope of Debezium's with these parts.
+std::string envelope(const std::string& op, const std::string& before, const std::string& after) {
+  return R"({"before":)" + before + R"(,"after":)" + after +
+         R"(,"source":{"ts_us":1795428000123456,"schema":"public","table":"orders"},)"
+         R"("transaction":{"id":"731:23869256","total_order":3},"op":")" +
+         op + R"("})";
+}
+
+TEST(RecordLine, OfADebeziumEnvelopeReadsTheSame) {
+  EXPECT_EQ(line(envelope("c", "null", R"({"id":1,"n":null})")),
+            "2026-11-23 10:00:00.123  insert    public.orders  id=1 n=null  0/16C3748:3");
+  EXPECT_EQ(line(envelope("u", R"({"id":1,"a":"x"})", R"({"id":1,"a":"y"})")),
+            "2026-11-23 10:00:00.123  update    public.orders  a=x→y  0/16C3748:3");
+  EXPECT_EQ(line(envelope("d", R"({"id":1,"n":null})", "null")),
+            "2026-11-23 10:00:00.123  delete    public.orders  id=1  0/16C3748:3");
+  EXPECT_EQ(line(envelope("t", "null", "null")),
+            "2026-11-23 10:00:00.123  truncate  public.orders  0/16C3748:3");
+  for (const char* wrong : {"x", "cc"}) {
+    EXPECT_NE(line(envelope(wrong, "null", "null")).find("message   cdc.public"),
+              std::string::npos);
+  }
+}
+
 TEST(RecordLine, OfAnythingElseIsItsSubjectAndSize) {
   for (const char* payload : {"", "no json", "[1]", "{\"op\":1}", "{\"op\":\"insert\"}", "{}"}) {
     const std::string text = record_line("cdc._message.audit", payload, {});

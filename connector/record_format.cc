@@ -1,0 +1,33 @@
+#include "connector/record_format.h"
+
+namespace connector {
+
+RecordFormat::RecordFormat(const Config& config, const std::string& database,
+                           pg::TypeCatalog& types)
+    : types_(types) {
+  if (config.publish.format == "debezium") {
+    debezium_.emplace(config.stream.subject_prefix, database);
+  } else if (config.publish.format == "cloudevents") {
+    cloud_event_.emplace(config.source.slot);
+  }
+}
+
+RecordFormat::Table RecordFormat::table(const pg::Relation& relation) {
+  Table table;
+  if (debezium_) table.debezium.emplace(relation, types_, debezium_values_);
+  table.event_subject = escape_attribute(relation.schema + "." + relation.name);
+  return table;
+}
+
+void RecordFormat::begin(const pg::Begin& begin) {
+  if (debezium_) debezium_->begin(begin);
+  if (cloud_event_) cloud_event_->set_time(iso_time(begin.commit_time));
+}
+
+std::span<const publisher::Header> RecordFormat::headers(Op op, const char* id,
+                                                         const std::string& event_subject) {
+  if (!cloud_event_) return {};
+  return cloud_event_->headers(op_name(op), id, event_subject);
+}
+
+}  // namespace connector
