@@ -27,6 +27,7 @@
 #include "connector/wakeup.h"
 #include "pg/ack_frontier.h"
 #include "pg/pgoutput.h"
+#include "pg/whole_transactions.h"
 #include "publisher/publisher.h"
 
 namespace connector {
@@ -104,6 +105,7 @@ class Pump {
   std::optional<pg::Lsn> until_;
   bool until_reached_ = false;
 
+  pg::WholeTransactions transactions_;
   pg::PgoutputDecoder decoder_;
   std::unordered_map<std::uint32_t, Table> tables_;
   std::unordered_map<std::uint32_t, pg::TypeId> base_types_;

@@ -99,6 +99,7 @@ class Supervisor {
     // that was reached before had the right certificates.
     const bool handshake = nats != nullptr && nats->failure() == publisher::Failure::handshake;
     if (handshake && (!start_.first || ++refusals_ < refusals_allowed)) remedy.retry = true;
+    if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) start_.without_streaming = true;
     const std::string what = one_line(error.what());
     // Seen only once WAL is read: the slot is there, and what it must read is not.
     if (remedy.code == Exit::position_lost && dynamic_cast<const pg::Error*>(&error) != nullptr &&

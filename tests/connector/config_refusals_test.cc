@@ -216,9 +216,6 @@ struct Unbuilt {
 TEST(Config, UnbuiltKeysTakeOnlyTheValueThatMeansWithoutThem) {
   const Unbuilt unbuilt[] = {
       {"source", "messages", "[]", "[\"*\"]"},
-      {"source", "streaming", "\"off\"", "\"on\""},
-      {"source", "spill_dir", "\"\"", "\"/tmp\""},
-      {"source", "spill_max", "\"10GiB\"", "\"11GiB\""},
       {"publish", "format", "\"json\"", "\"debezium\""},
       {"publish", "pack", "\"none\"", "\"transaction\""},
       {"publish", "oversize", "\"stop\"", "\"omit\""},

@@ -89,6 +89,9 @@ publication = "My Pub"
 exclude_tables = ["public.x", 'a."*"']
 replay_window = "90s"
 replay_window_max = "0"
+streaming = "on"
+spill_dir = "/tmp"
+spill_max = "1MiB"
 [nats]
 url = "nats://a:1, tls://[::1]:2,nats://u:p@b"
 user = "u"
@@ -131,7 +134,10 @@ TEST(Config, EveryKeyReachesItsField) {
                      .publication = "My Pub",
                      .exclude_tables = {"public.x", "a.\"*\""},
                      .replay_window = milliseconds(90'000),
-                     .replay_window_max = 0};
+                     .replay_window_max = 0,
+                     .streaming = "on",
+                     .spill_dir = "/tmp",
+                     .spill_max = 1ULL << 20};
   expected.nats.url = "nats://a:1,tls://[::1]:2,nats://u:p@b";
   expected.nats.user = "u";
   expected.nats.password = "p";
