@@ -113,11 +113,7 @@ Remedy remedy_for(const std::exception& error) {
     return for_failure(*nats_error);
   }
   if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) {
-    return again(
-        "going on without streaming for as long as the next session lasts, so that PostgreSQL "
-        "spills "
-        "to its own disk what exceeds logical_decoding_work_mem; raise source.spill_max, or make "
-        "room in source.spill_dir");
+    return again("raise source.spill_max, or make room in source.spill_dir");
   }
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr) return again();
   // Of libpqxx's own kind, beside sql_error: a deadlock, and a connection lost within COMMIT.
