@@ -88,9 +88,9 @@ class Supervisor {
     }
   }
 
-  // What cannot be had as it runs can be had at its commit. PostgreSQL fails at times (15.18:
-  // "could not map filenode") where a savepoint with an ALTER TABLE is rolled back while it is
-  // decoded.
+  // What cannot be had as it runs can be had at its commit. PostgreSQL itself fails at times (seen
+  // with 15.18: "could not map filenode") where a table is altered, put back by ROLLBACK TO and
+  // altered again within a transaction while that is decoded.
   bool needs_whole_transactions(const std::exception& error) const {
     if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) return true;
     constexpr const char* internal_error = "XX000";
