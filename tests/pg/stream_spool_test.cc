@@ -99,7 +99,7 @@ TEST_F(StreamSpoolTest, MessagesOfAllSizesSurvive) {
 TEST_F(StreamSpoolTest, AnAbortedSubTransactionTakesItsOwnChangesOnly) {
   StreamSpool spool({dir_, 1 << 20});
   spool.start(block(7, true));
-  for (const std::uint32_t xid : {7, 9, 8, 10, 7}) add(spool, xid, std::to_string(xid));
+  for (const std::uint32_t xid : {7U, 9U, 8U, 10U, 7U}) add(spool, xid, std::to_string(xid));
   spool.stop();
   spool.abort(aborted(7, 10));
   spool.abort(aborted(7, 8));
@@ -111,7 +111,7 @@ TEST_F(StreamSpoolTest, AnAbortedSubTransactionTakesItsOwnChangesOnly) {
 
 TEST_F(StreamSpoolTest, AnAbortedTransactionGivesItsRoomBack) {
   StreamSpool spool({dir_, 1 << 20});
-  for (const std::uint32_t xid : {7, 8}) {
+  for (const std::uint32_t xid : {7U, 8U}) {
     spool.start(block(xid, true));
     add(spool, xid, std::string(1000, 'x'));
     spool.stop();
@@ -128,7 +128,7 @@ TEST_F(StreamSpoolTest, AnAbortedTransactionGivesItsRoomBack) {
 
 TEST_F(StreamSpoolTest, TheLimitCountsAllTransactionsTogether) {
   StreamSpool spool({dir_, 4000});
-  for (const std::uint32_t xid : {7, 8, 9}) {
+  for (const std::uint32_t xid : {7U, 8U, 9U}) {
     spool.start(block(xid, true));
     add(spool, xid, std::string(1000, 'x'));
     spool.stop();

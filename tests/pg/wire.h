@@ -35,6 +35,6 @@ inline std::vector<Captured> captured(const std::string& name) {
 
 inline constexpr const char* all_captures[] = {"rows",     "toast",    "full",    "by_index",
                                                "truncate", "messages", "altered", "identities",
-                                               "origin",   "kinds",    "whole"};
+                                               "origin",   "kinds"};
 
 }  // namespace pg
