@@ -226,6 +226,7 @@ Findings check_postgres(const Config& config, PostgresView& seen) {
     const bool sound = std::none_of(found.begin(), found.end(), [](const Finding& finding) {
       return finding.verdict == Verdict::fail;
     });
+    append(found, spill_findings(config));
     seen.server = server;
     seen.slot = pg::slot_info(*seen.sql, config.source.slot);
     append(found, capacity_findings(config, server, seen.slot));

@@ -25,6 +25,7 @@ using std::chrono::milliseconds;
 constexpr std::uint64_t no_limit = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t max_message_limit = 64ULL << 20;  // what nats-server can be set to
 constexpr std::uint64_t max_window_bytes = 1ULL << 30;
+constexpr std::uint64_t smallest_spill = 1ULL << 20;
 
 void read_source(Section section, SourceConfig& source) {
   const bool has_dsn = section.given("dsn");
@@ -45,9 +46,9 @@ void read_source(Section section, SourceConfig& source) {
   section.duration("replay_window", source.replay_window, milliseconds(0), "off");
   section.size("replay_window_max", source.replay_window_max, 1, no_limit, "off");
   section.texts("messages", source.messages, check_message_prefix);
-  section.unbuilt("streaming", "\"off\"");
-  section.unbuilt("spill_dir", "\"\"");
-  section.unbuilt("spill_max", "\"10GiB\"");
+  section.one_of("streaming", source.streaming, {"off", "on"});
+  section.text("spill_dir", source.spill_dir, check_spill_dir);
+  section.size("spill_max", source.spill_max, smallest_spill, no_limit);
 }
 
 // nats.c takes a list, and no white space in it.

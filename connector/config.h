@@ -19,6 +19,9 @@ struct SourceConfig {
   std::vector<std::string> messages;        // prefixes of logical messages; {"*"}: all
   std::chrono::milliseconds replay_window{std::chrono::minutes(5)};  // 0: off
   std::uint64_t replay_window_max = 4ULL << 30;                      // bytes of WAL
+  std::string streaming = "off";          // "on": transactions in progress are received, spilled
+  std::string spill_dir;                  // empty: pg::default_spill_dir()
+  std::uint64_t spill_max = 10ULL << 30;  // bytes, of all transactions in progress
   friend bool operator==(const SourceConfig&, const SourceConfig&) = default;
 };
 

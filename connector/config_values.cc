@@ -261,6 +261,21 @@ std::string check_readable_file(std::string_view text) {
   return S_ISDIR(status.st_mode) ? "is a directory; name a file" : "";
 }
 
+std::string check_spill_dir(std::string_view text) {
+  if (text.empty()) return "";
+  const std::string path(text);
+  struct stat status {};
+  if (path.front() != '/') return "is no absolute path; write one, such as \"/var/tmp\"";
+  if (::stat(path.c_str(), &status) != 0) {
+    return fmt::format("cannot be looked at ({}); name a folder that exists",
+                       std::generic_category().message(errno));
+  }
+  if (!S_ISDIR(status.st_mode)) return "is no folder; name one";
+  return ::access(path.c_str(), W_OK | X_OK) == 0
+             ? ""
+             : "may not be written to; name a folder that walferry's user may write to";
+}
+
 std::string check_dsn(std::string_view text) {
   constexpr const char* allowed =
       "write libpq's \"host=... dbname=... user=...\" or \"postgresql://user@host/dbname\"";

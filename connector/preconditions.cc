@@ -9,6 +9,7 @@
 
 #include "connector/session.h"
 #include "connector/stop.h"
+#include "pg/error.h"
 
 namespace connector {
 namespace {
@@ -131,6 +132,22 @@ Findings rights_findings(const pg::PublicationPlan& plan) {
                                  name)});
   }
   return found;
+}
+
+Findings spill_findings(const Config& config) {
+  if (config.source.streaming != "on") return {};
+  const pg::SpoolSettings spool = spool_settings(config);
+  try {
+    const pg::SpoolFile probe(spool.dir);
+    if (!probe.in_memory()) return {{Verdict::ok, "spill_dir", spool.dir, ""}};
+    return {
+        {Verdict::warn, "spill_dir",
+         fmt::format("{} is in memory, not on a disk: large transactions would fill it", spool.dir),
+         "name a folder on a disk in source.spill_dir"}};
+  } catch (const pg::SpillError& error) {
+    return {{Verdict::fail, "spill_dir", error.what(),
+             "name a folder in source.spill_dir that walferry's user may write to"}};
+  }
 }
 
 Findings payload_findings(const Config& config, std::int64_t max_payload) {

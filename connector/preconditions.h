@@ -44,6 +44,9 @@ Findings publication_findings(const pg::PublicationPlan& plan);
 // What this role lacks to make the publications cover the tables.
 Findings rights_findings(const pg::PublicationPlan& plan);
 
+// Whether transactions in progress can be spilled; nothing with streaming off.
+Findings spill_findings(const Config& config);
+
 Findings payload_findings(const Config& config, std::int64_t max_payload);
 // `info`: nothing when there is no such stream.
 Findings stream_findings(const Config& config, const std::optional<publisher::StreamInfo>& info);

@@ -39,6 +39,7 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
       wakeup_(wakeup),
       selection_(config),
       until_(until),
+      transactions_(session.spool),
       types_([this](pg::TypeId type) { return pg::type_row(*session_.sql, type); },
              [this] { pg::wait_until_visible(*session_.sql, xid_); }),
       format_(config, session.sql->dbname(), types_),
@@ -96,11 +97,13 @@ Pump::Ended Pump::run() {
 bool Pump::read_some() {
   bool any = false;
   for (int i = 0; i < reads_per_turn && publisher_.has_room() && !until_reached_; ++i) {
-    const pg::Arrival arrival = session_.replication.next();
+    const pg::Arrival arrival = transactions_.next(session_.replication);
     if (const auto* data = std::get_if<pg::WalData>(&arrival)) {
       handle(*data);
     } else if (const auto* keepalive = std::get_if<pg::Keepalive>(&arrival)) {
       handle(*keepalive);
+    } else if (const auto* aside = std::get_if<pg::SetAside>(&arrival)) {
+      received_ = std::max(received_, aside->lsn);
     } else {
       break;
     }

@@ -32,6 +32,7 @@
 #include "pg/ack_frontier.h"
 #include "pg/pgoutput.h"
 #include "pg/type_catalog.h"
+#include "pg/whole_transactions.h"
 #include "publisher/publisher.h"
 
 namespace connector {
@@ -113,6 +114,7 @@ class Pump {
   std::optional<pg::Lsn> until_;
   bool until_reached_ = false;
 
+  pg::WholeTransactions transactions_;
   pg::PgoutputDecoder decoder_;
   std::unordered_map<std::uint32_t, Table> tables_;
   pg::TypeCatalog types_;

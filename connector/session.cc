@@ -47,15 +47,19 @@ bool wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup&
   return false;
 }
 
+void warn(const Findings& findings) {
+  for (const Finding& finding : findings) {
+    if (finding.verdict == Verdict::warn) spdlog::warn("{}", finding.detail);
+  }
+}
+
 // Nothing when it does not exist and may be created.
 std::optional<publisher::StreamInfo> require_stream(const Config& config,
                                                     publisher::Connection& nats) {
   require(payload_findings(config, nats.max_payload()));
   auto info = publisher::stream_info(nats, config.stream.name);
   const Findings findings = stream_findings(config, info);
-  for (const Finding& finding : findings) {
-    if (finding.verdict == Verdict::warn) spdlog::warn("{}", finding.detail);
-  }
+  warn(findings);
   require(findings);
   return info;
 }
@@ -146,6 +150,11 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     throw pg::Error("PostgreSQL is in recovery: waiting until it is promoted", "57P03");
   }
   require(server_findings(server));
+  if (start.first) {
+    const Findings spill = spill_findings(config);
+    require(spill);
+    warn(spill);
+  }
   if (!start.wal_end) start.wal_end = pg::flushed_wal_lsn(*sql);
   const auto slot_now = pg::slot_info(*sql, config.source.slot);
   if (slot_now) require(slot_findings(config.source.slot, *slot_now, server));
@@ -164,7 +173,8 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .shapes = {},
                   .reread = Reread({}),
                   .last = {},
-                  .slot_confirmed = {}};
+                  .slot_confirmed = {},
+                  .spool = {}};
   const Coverage coverage = coverage_of(config, *session.sql);
   if (start.first) require(coverage.findings);
   if (!info || (start.first && !coverage.plan.statements.empty())) {
@@ -218,7 +228,11 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     session.status_interval =
         std::min<milliseconds>(milliseconds(1000), milliseconds(server.sender_timeout_ms) / 2);
   }
-  session.replication.start(config.source.slot, plan.start, publications);
+  if (config.source.streaming == "on" && !std::exchange(start.without_streaming, false)) {
+    session.spool = spool_settings(config);
+  }
+  session.replication.start(config.source.slot, plan.start, publications,
+                            session.spool.has_value());
   spdlog::info("streaming from slot \"{}\" ({}) to stream {} after message {}{}",
                config.source.slot, to_string(std::max(plan.start, session.slot_confirmed)),
                config.stream.name, session.last.value,
@@ -303,6 +317,12 @@ publisher::KeyValue position_key(const Config& config) {
 
 publisher::KeyValue shapes_key(const Config& config) {
   return {"walferry", config.stream.name + "." + config.source.slot + ".shapes"};
+}
+
+pg::SpoolSettings spool_settings(const Config& config) {
+  const SourceConfig& source = config.source;
+  return {.dir = source.spill_dir.empty() ? pg::default_spill_dir() : source.spill_dir,
+          .max_bytes = source.spill_max};
 }
 
 std::string record_settings(const Config& config, const std::vector<std::string>& publications) {

@@ -19,6 +19,7 @@
 #include "pg/catalog.h"
 #include "pg/publication.h"
 #include "pg/replication.h"
+#include "pg/stream_spool.h"
 #include "publisher/connection.h"
 #include "publisher/key_value.h"
 #include "publisher/stream.h"
@@ -39,6 +40,7 @@ struct Session {
   publisher::StreamSequence last;  // the stream's
   pg::Lsn slot_confirmed;
   std::chrono::milliseconds status_interval{1000};
+  std::optional<pg::SpoolSettings> spool;  // nothing: without streaming
 
   // Adds the entry to those of `shapes`, and returns when NATS keeps it.
   void announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry);
@@ -49,6 +51,8 @@ struct Start {
   bool first =
       true;  // what is wrong with the tables stops it; later it is said, and the rest goes on
   Permissions permissions;
+  // What could not be spilled is got in a session without streaming, the next one only.
+  bool without_streaming = false;
   std::optional<pg::Lsn> wal_end;  // filled: the server's, when it was first reached
 };
 
@@ -75,6 +79,7 @@ publisher::ConnectionSettings nats_settings(const Config& config);
 publisher::StreamSettings stream_settings(const Config& config);
 publisher::KeyValue position_key(const Config& config);
 publisher::KeyValue shapes_key(const Config& config);
+pg::SpoolSettings spool_settings(const Config& config);
 
 // The settings that shape records, as one line of JSON; see SavedPosition::settings.
 std::string record_settings(const Config& config, const std::vector<std::string>& publications);

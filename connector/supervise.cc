@@ -64,6 +64,7 @@ class Supervisor {
   bool attempt() {
     const auto session = resync(config_, start_, wakeup_);
     if (!session) return true;
+    streaming_ = session->spool.has_value();
     // What the operator allowed was for the gap that was there, not for one to come.
     start_.permissions = {};
     start_.first = false;
@@ -87,6 +88,16 @@ class Supervisor {
     }
   }
 
+  // What cannot be had as it runs can be had at its commit. PostgreSQL itself fails at times (seen
+  // with 15.18: "could not map filenode") where a table is altered, put back by ROLLBACK TO and
+  // altered again within a transaction while that is decoded.
+  bool needs_whole_transactions(const std::exception& error) const {
+    if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) return true;
+    constexpr const char* internal_error = "XX000";
+    const auto* postgres = dynamic_cast<const pg::Error*>(&error);
+    return streaming_ && postgres != nullptr && postgres->sqlstate() == internal_error;
+  }
+
   // The exit code, when trying again would not help.
   std::optional<Exit> fail(const std::exception& error) {
     Remedy remedy = remedy_for(error);
@@ -99,6 +110,14 @@ class Supervisor {
     // that was reached before had the right certificates.
     const bool handshake = nats != nullptr && nats->failure() == publisher::Failure::handshake;
     if (handshake && (!start_.first || ++refusals_ < refusals_allowed)) remedy.retry = true;
+    if (needs_whole_transactions(error)) {
+      start_.without_streaming = true;
+      remedy.retry = true;
+      remedy.hint =
+          "going on without streaming as long as the next session lasts; PostgreSQL then spills to "
+          "its own disk what exceeds its logical_decoding_work_mem" +
+          (remedy.hint.empty() ? "" : "; " + remedy.hint);
+    }
     const std::string what = one_line(error.what());
     // Seen only once WAL is read: the slot is there, and what it must read is not.
     if (remedy.code == Exit::position_lost && dynamic_cast<const pg::Error*>(&error) != nullptr &&
@@ -129,6 +148,7 @@ class Supervisor {
   Backoff backoff_;
   int refusals_ = 0;
   bool renewed_ = false;
+  bool streaming_ = false;  // in the last session
 };
 
 }  // namespace

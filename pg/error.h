@@ -18,6 +18,13 @@ class Error : public std::runtime_error {
   std::string sqlstate_;
 };
 
+// What the server sends of transactions in progress cannot be kept on disk. Nothing is lost by it:
+// a session without streaming gets it at their commit.
+class SpillError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // The bytes from the server are not what the protocol's documentation says.
 class ProtocolError : public std::runtime_error {
  public:

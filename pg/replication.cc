@@ -122,15 +122,16 @@ Lsn ReplicationStream::create_slot(const std::string& slot) {
 }
 
 void ReplicationStream::start(const std::string& slot, Lsn from,
-                              std::span<const std::string> publications) {
+                              std::span<const std::string> publications, bool streaming) {
   std::string names;
   for (const auto& publication : publications) {
     if (!names.empty()) names += ',';
     names += quote_identifier(publication);
   }
-  command(fmt::format("START_REPLICATION SLOT {} LOGICAL {} (proto_version '1', "
+  command(fmt::format("START_REPLICATION SLOT {} LOGICAL {} (proto_version {}, "
                       "publication_names {}, messages 'true')",
-                      quote_identifier(slot), to_string(from), quote_literal(names)),
+                      quote_identifier(slot), to_string(from),
+                      streaming ? "'2', streaming 'on'" : "'1'", quote_literal(names)),
           PGRES_COPY_BOTH);
   if (PQsetnonblocking(connection_.get(), 1) != 0) fail("going non-blocking", nullptr);
 }

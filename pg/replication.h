@@ -37,7 +37,10 @@ struct Keepalive {
   bool reply_requested = false;
 };
 struct NothingYet {};
-using Arrival = std::variant<NothingYet, WalData, Keepalive>;
+struct SetAside {  // a part of a transaction in progress: see WholeTransactions
+  Lsn lsn;
+};
+using Arrival = std::variant<NothingYet, WalData, Keepalive, SetAside>;
 
 class ReplicationStream {
  public:
@@ -53,8 +56,10 @@ class ReplicationStream {
   Lsn create_slot(const std::string& slot);
 
   // Begins to stream. The server jumps forward, silently, to the slot's confirmed position. The
-  // options are the same in every run: what is received is a function of WAL alone.
-  void start(const std::string& slot, Lsn from, std::span<const std::string> publications);
+  // options are the same in every run: what is received is a function of WAL alone. `streaming`
+  // (protocol 2) sends parts of transactions early; WholeTransactions makes the same of it.
+  void start(const std::string& slot, Lsn from, std::span<const std::string> publications,
+             bool streaming);
 
   // What has arrived, without waiting.
   Arrival next();

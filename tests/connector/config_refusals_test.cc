@@ -121,6 +121,21 @@ TEST(ConfigRefuses, Nats) {
         "f.toml:1: nats.tls_cert: tls_cert and tls_key go together; give both or none"}});
 }
 
+TEST(ConfigRefuses, Spilling) {
+  expect_refusals(
+      {{with("source.streaming = \"parallel\""),
+        "f.toml:1: source.streaming: \"parallel\" is not known; use \"off\" or \"on\""},
+       {with("source.streaming = true"), "f.toml:1: source.streaming: "},
+       {with("source.spill_max = \"0\""), "f.toml:1: source.spill_max: "},
+       {with("source.spill_max = \"1023KiB\""), "f.toml:1: source.spill_max: "},
+       {with("source.spill_dir = \"tmp\""),
+        "f.toml:1: source.spill_dir: \"tmp\" is no absolute path; write one"},
+       {with("source.spill_dir = \"/nonexistent\""),
+        "f.toml:1: source.spill_dir: \"/nonexistent\" cannot be looked at (No such file"},
+       {with("source.spill_dir = \"/etc/passwd\""),
+        "f.toml:1: source.spill_dir: \"/etc/passwd\" is no folder; name one"}});
+}
+
 TEST(ConfigRefuses, Stream) {
   expect_refusals(
       {{with("stream.name = \"\""), "f.toml:1: stream.name: \"\" is no JetStream name"},
@@ -216,9 +231,6 @@ struct Unbuilt {
 
 TEST(Config, UnbuiltKeysTakeOnlyTheValueThatMeansWithoutThem) {
   const Unbuilt unbuilt[] = {
-      {"source", "streaming", "\"off\"", "\"on\""},
-      {"source", "spill_dir", "\"\"", "\"/tmp\""},
-      {"source", "spill_max", "\"10GiB\"", "\"11GiB\""},
       {"table", "capture", "\"wal\"", "\"diff\""},
       {"table", "columns", "[]", "[\"a\"]"},
       {"table", "exclude", "[]", "[\"a\"]"},

@@ -90,6 +90,9 @@ exclude_tables = ["public.x", 'a."*"']
 messages = ["audit", "*"]
 replay_window = "90s"
 replay_window_max = "0"
+streaming = "on"
+spill_dir = "/tmp"
+spill_max = "1MiB"
 [nats]
 url = "nats://a:1, tls://[::1]:2,nats://u:p@b"
 user = "u"
@@ -136,7 +139,10 @@ TEST(Config, EveryKeyReachesItsField) {
                      .exclude_tables = {"public.x", "a.\"*\""},
                      .messages = {"audit", "*"},
                      .replay_window = milliseconds(90'000),
-                     .replay_window_max = 0};
+                     .replay_window_max = 0,
+                     .streaming = "on",
+                     .spill_dir = "/tmp",
+                     .spill_max = 1ULL << 20};
   expected.nats.url = "nats://a:1,tls://[::1]:2,nats://u:p@b";
   expected.nats.user = "u";
   expected.nats.password = "p";

@@ -66,6 +66,12 @@ TEST(Remedy, NatsErrors) {
   }
 }
 
+TEST(Remedy, WhatCannotBeSpilledIsTriedAgain) {
+  const Remedy remedy = remedy_for(pg::SpillError("x"));
+  EXPECT_TRUE(remedy.retry);
+  EXPECT_NE(remedy.hint.find("source.spill_max"), std::string::npos);
+}
+
 TEST(Remedy, AStopKeepsItsCodeAndHint) {
   const Remedy remedy = remedy_for(Stop(Exit::position_lost, "gone", "do this"));
   EXPECT_FALSE(remedy.retry);

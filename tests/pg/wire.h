@@ -17,7 +17,7 @@ struct Captured {
 };
 
 inline std::vector<Captured> captured(const std::string& name) {
-  const std::string path = std::string(WALFERRY_SOURCE_DIR) + "/tests/wire/" + name + ".hex";
+  const std::string path = WALFERRY_SOURCE_DIR "/tests/wire/" + name + ".hex";
   std::ifstream in(path);
   std::vector<Captured> messages;
   Captured message;

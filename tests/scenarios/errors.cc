@@ -104,9 +104,6 @@ INSTANTIATE_TEST_SUITE_P(
         WrongConfig{"outbox",
                     [](Settings& s) { s.raw("[[outbox]]\ntable = \"public.outbox\""); },
                     {"outbox"}},
-        WrongConfig{"streaming",
-                    [](Settings& s) { s.set("source", "streaming", "\"on\""); },
-                    {"streaming"}},
         WrongConfig{
             "dedup", [](Settings& s) { s.set("publish", "order", "\"dedup\""); }, {"order"}},
         WrongConfig{"debezium",

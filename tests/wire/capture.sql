@@ -119,3 +119,42 @@ INSERT INTO shop.kinds VALUES (
   '0044-03-15 12:00:00+00 BC', '1 day 02:03:04', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
   '{1,NULL}', E'"quoted" \\ \t\u0001 \u00e4\u20ac\U0001F600');
 :capture
+
+-- Protocol 2: two transactions that are streamed (what fills the server's memory is not published),
+-- a small one in between, a savepoint that is rolled back after its part was sent, and a streamed
+-- transaction that is rolled back. The first transaction fills the server's caches: without them it
+-- would notice that what it decodes was rolled back later.
+\o /dev/null
+CREATE EXTENSION dblink;
+CREATE TABLE shop.filler (line text);
+SELECT dblink_connect(name, format('host=%s user=postgres dbname=postgres', :'HOST'))
+  FROM unnest(ARRAY['one', 'two', 'three']) name;
+SET logical_decoding_work_mem = '64kB';
+\set fill 'INSERT INTO shop.filler SELECT repeat(''x'', 1900) FROM generate_series(1, 40);'
+BEGIN;
+INSERT INTO shop.filler VALUES ('warm');
+INSERT INTO shop.by_index VALUES (100, 'warm', 100);
+INSERT INTO shop.documents VALUES (100, 'warm');
+COMMIT;
+SELECT dblink_exec('one', 'BEGIN; INSERT INTO shop.orders VALUES (101, ''one'', NULL, ''sad'');
+  INSERT INTO shop.appended VALUES (''one''); ' || :'fill');
+SELECT dblink_exec('two', 'BEGIN; INSERT INTO shop.nameless VALUES (''two'');
+  SELECT pg_logical_emit_message(true, ''outbox'', ''two''); SAVEPOINT s;
+  INSERT INTO shop.by_index VALUES (1, ''taken back'', 1); ' || :'fill' || :'fill');
+SELECT dblink_exec('three', 'BEGIN; INSERT INTO shop.documents VALUES (103, ''three''); ' ||
+  :'fill');
+SELECT dblink_exec('two', 'ROLLBACK TO s; INSERT INTO shop.by_index VALUES (2, ''kept'', 2); ' ||
+  :'fill' || 'TRUNCATE shop.kinds, shop.full_rows');
+SELECT dblink_exec('one', 'SAVEPOINT s; UPDATE shop.orders SET status = ''1'' WHERE id = 101;
+  RELEASE s; DELETE FROM shop.orders WHERE id = 101; ' || :'fill');
+INSERT INTO shop.appended VALUES ('small');
+SELECT dblink_exec('three', 'ROLLBACK');
+SELECT dblink_exec('two', 'COMMIT');
+SELECT dblink_exec('one', 'COMMIT');
+-- The same WAL in both protocols.
+\o whole.hex
+SELECT lsn, xid, '-', encode(data, 'hex') FROM pg_logical_slot_peek_binary_changes('s', NULL, NULL,
+  'proto_version', '1', 'publication_names', 'p,p_insert', 'messages', 'true');
+\o streamed.hex
+SELECT lsn, xid, '-', encode(data, 'hex') FROM pg_logical_slot_get_binary_changes('s', NULL, NULL,
+  'proto_version', '2', 'streaming', 'on', 'publication_names', 'p,p_insert', 'messages', 'true');
