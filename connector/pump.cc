@@ -135,7 +135,7 @@ void Pump::handle(const pg::Keepalive& keepalive) {
     session_.reread.passed(keepalive.wal_end);
     look_for_until(keepalive.wal_end);
   }
-  if (keepalive.reply_requested) send_status(Clock::now(), false);
+  if (keepalive.reply_requested) answer();
 }
 
 void Pump::on(const pg::Begin& begin) {
@@ -415,6 +415,14 @@ void Pump::send_status(Clock::time_point now, bool request_reply) {
   unsent_status_ = true;
   const bool looking = until_ && !until_reached_;
   next_status_ = now + (looking ? until_interval : session_.status_interval);
+}
+
+// A server that shuts down asks, and waits until what was sent is flushed: for C that is a whole
+// replay_window. An answer that names no flushed position leaves the slot as it is, and the server
+// content with what has arrived.
+void Pump::answer() {
+  session_.replication.send_status(received_, std::nullopt, false);
+  unsent_status_ = true;
 }
 
 void Pump::refresh_tables_if_due(Clock::time_point now) {

@@ -99,6 +99,7 @@ class Pump {
   void save_if_due(Clock::time_point now, bool at_once);
   void confirm();
   void send_status(Clock::time_point now, bool request_reply);
+  void answer();
   void refresh_tables_if_due(Clock::time_point now);
   void look_for_until(pg::Lsn wal_end);
   bool settled_and_saved();

@@ -244,17 +244,27 @@ TEST_F(Outages, AFullStreamIsWaitedForAndGoesOnWhenItIsFreed) {
   EXPECT_TRUE(each_change_once(all, *oracle_));
 }
 
+// Also once there is a confirmed position that each status repeats: here bytes have moved it on.
 TEST_F(Outages, AFastShutdownOfPostgresDoesNotWaitForTheReplayWindow) {
   settings().set("source", "replay_window", "\"5m\"");
+  settings().set("source", "replay_window_max", "\"64KiB\"");
   start();
-  exec("INSERT INTO load_d VALUES (1, 'within the window')");
-  wait_stored(1);
+  const std::uint64_t before = postgres_.confirmed_flush("walferry");
+  exec("INSERT INTO load_d SELECT i, repeat('x', 500) FROM generate_series(1, 2000) i");
+  wait_stored(2000);
+  wait_until([&] { return postgres_.confirmed_flush("walferry") > before; }, seconds(30),
+             "a position is confirmed");
+  exec("INSERT INTO load_d VALUES (0, 'within the window')");
+  wait_stored(2001);
+  const std::uint64_t end = oracle_->read().back().end_lsn;
+  EXPECT_LT(postgres_.confirmed_flush("walferry"), end);
   const auto begin = Clock::now();
   postgres_.stop();  // throws when it takes a minute
   EXPECT_LT(Clock::now() - begin, seconds(20));
   postgres_.start();
+  EXPECT_LT(postgres_.confirmed_flush("walferry"), end) << "the answers have confirmed nothing";
   wait_streaming();
-  exec("INSERT INTO load_d VALUES (2, 'after')");
+  exec("INSERT INTO load_d VALUES (-1, 'after')");
   expect_exact();
 }
 
