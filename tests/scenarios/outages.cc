@@ -116,7 +116,7 @@ TEST_F(Outages, NatsThatStopsAnsweringIsOutwaited) {
   Load load(postgres_.conninfo());
   load.wait_for_more(100);
   nats_.suspend();
-  let_pass(scaled<Milliseconds>(seconds(4), seconds(10)));
+  let_pass(scaled<Milliseconds>(seconds(7), seconds(15)));  // longer than an ack is waited for
   nats_.resume();
   load.wait_for_more(50);
   expect_all_is_there(load);
