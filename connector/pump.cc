@@ -130,9 +130,9 @@ void Pump::handle(const pg::WalData& data) {
 
 void Pump::handle(const pg::Keepalive& keepalive) {
   received_ = std::max(received_, keepalive.wal_end);
-  frontier_.keepalive(keepalive.wal_end);
   if (!frontier_.transaction_open()) {
     session_.reread.passed(keepalive.wal_end);
+    if (session_.reread.done()) frontier_.keepalive(keepalive.wal_end);
     look_for_until(keepalive.wal_end);
   }
   if (keepalive.reply_requested) answer();
@@ -153,8 +153,7 @@ void Pump::on(const pg::Begin& begin) {
 void Pump::on(const pg::Commit& commit) {
   writer_.commit();
   received_ = std::max(received_, commit.end_lsn);
-  frontier_.committed(commit.end_lsn);
-  session_.reread.passed(commit.end_lsn);
+  close_transaction(commit.end_lsn);
   if (until_ && commit.end_lsn > *until_) until_reached_ = true;
 }
 
@@ -208,8 +207,14 @@ void Pump::on(const pg::Message& message) {
   if (selection_.takes_messages_of(message.prefix)) hold(message, position);
   if (message.transactional) return;
   writer_.commit();
-  frontier_.committed(message.lsn);
-  session_.reread.passed(message.lsn);
+  close_transaction(message.lsn);
+}
+
+// Until all that is stored has been compared with WAL, a hole could still be found in it, and what a
+// position rests on cannot be told: the frontier stays where it is.
+void Pump::close_transaction(pg::Lsn end) {
+  session_.reread.passed(end);
+  frontier_.committed(session_.reread.done() ? end : pg::Lsn());
 }
 
 void Pump::hold(const pg::Message& message, pg::Position position) {
@@ -353,11 +358,8 @@ void Pump::settle(Clock::time_point now) {
     stored_last_ = publisher_.sequence_of(stored_);
     in_flight_.pop_front();
   }
-  // Until all that is stored has been compared with WAL, a hole could still be found in it.
-  if (session_.reread.done()) {
-    report_accepted();
-    replay_window_.observe(frontier_, now);
-  }
+  if (session_.reread.done()) report_accepted();
+  replay_window_.observe(frontier_, now);
   if (settled.revision) {
     session_.revision = *settled.revision;
     confirm();
@@ -380,9 +382,11 @@ void Pump::save_if_due(Clock::time_point now, bool at_once) {
   SavedPosition next = session_.saved;
   next.tail = stored_tail_;
   next.last = stored_last_;
+  next.stored = std::max(next.stored, frontier_.stored());
   std::optional<pg::SafeLsn> safe = replay_window_.safe(now);
   if (safe && safe->lsn() > next.confirmed) {
     next.confirmed = safe->lsn();
+    next.rests_on = publisher_.sequence_of(safe->rests_on());
   } else {
     safe.reset();
   }

@@ -70,6 +70,7 @@ class Pump {
   void handle(const pg::Keepalive& keepalive);
   void on(const pg::Begin& begin);
   void on(const pg::Commit& commit);
+  void close_transaction(pg::Lsn end);
   void on(const pg::RelationSeen& seen);
   void on(const pg::Insert& change);
   void on(const pg::Update& change);

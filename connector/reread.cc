@@ -171,7 +171,11 @@ void Reread::conclude_foreign() {
 }
 
 void Reread::passed(pg::Lsn lsn) {
-  if (done_ || lsn <= known_.anchor.commit_lsn()) return;
+  // What lies at ordinal 0 is over at its LSN; a commit record only begins there.
+  const MessagePosition& anchor = known_.anchor;
+  const bool over =
+      lsn > anchor.commit_lsn() || (lsn == anchor.commit_lsn() && anchor.change.ordinal == 0);
+  if (done_ || !over) return;
   if (foreign_ || known_.anchor_sequence >= known_.last) {
     conclude();
     done_ = true;

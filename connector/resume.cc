@@ -110,27 +110,36 @@ class Decision {
       }
     }
     plan_.saved.origin = plan_.saved.confirmed = confirmed();
+    if (tail() == nullptr) plan_.saved.rests_on = seen_.stream.last;
   }
 
   // All that a new slot yields is new, whatever the stream holds.
   void begin_new_slot() {
     plan_.create_slot = true;
     start_over_at(pg::Lsn());
+    plan_.saved.rests_on = seen_.stream.last;
   }
 
   // A server that was put back (a snapshot of its disk, say) keeps its identifier and timeline, and
   // writes other transactions under positions that the stream has already.
   void check_wal_reaches_the_tail() {
-    const pg::Lsn newest = std::max(plan_.saved.tail, tail_position()).commit_lsn();
-    if (newest < seen_.wal_end || newest == pg::Lsn()) return;
+    const MessagePosition newest = std::max(plan_.saved.tail, tail_position());
+    if (ends_at_least_at(newest) <= seen_.wal_end) return;
     // What the slot still yields is published under the new history, wherever it was put back to.
     gap(fmt::format(
         "the server's WAL ends at {}, and {} holds records up to {}: the server was put "
         "back to an earlier state, or is another one; what it committed from {} on "
         "before that may be in the stream twice",
-        to_string(seen_.wal_end), stream_named(), to_string(newest),
+        to_string(seen_.wal_end), stream_named(), to_string(newest.commit_lsn()),
         seen_.slot ? to_string(confirmed()) : "the new slot's start"));
     start_over_at(pg::Lsn());
+  }
+
+  // A commit record begins at its position's LSN. At ordinal 0 there is none, but the end of a
+  // logical message or of what a confirmed position covers.
+  static pg::Lsn ends_at_least_at(const MessagePosition& position) {
+    const pg::Lsn lsn = position.commit_lsn();
+    return position.change.ordinal == 0 ? lsn : pg::Lsn(lsn.value + 1);
   }
 
   // Marks beyond the stream's end would one day stand above messages that are yet to come.
@@ -155,20 +164,20 @@ class Decision {
       check_wal_reaches_the_tail();
       return;
     }
-    const pg::Lsn newest = std::max(saved.tail, tail_position()).commit_lsn();
+    const MessagePosition newest = std::max(saved.tail, tail_position());
     if (!seen_.fork) {
       gap(
           fmt::format("the server's timeline {} does not descend from timeline {}, which the "
                       "position is of",
                       seen_.timeline.value, saved.timeline.value));
       start_over_at(pg::Lsn());
-    } else if (newest >= *seen_.fork || saved.confirmed > *seen_.fork) {
+    } else if (ends_at_least_at(newest) > *seen_.fork || saved.confirmed > *seen_.fork) {
       // A commit record that begins at the fork is not on this timeline.
       gap(
           fmt::format("the server is on timeline {}, which left timeline {} at {}; the stream goes "
                       "up to {}: it holds transactions that this server never had",
                       seen_.timeline.value, saved.timeline.value, to_string(*seen_.fork),
-                      to_string(std::max(newest, saved.confirmed))));
+                      to_string(std::max(newest.commit_lsn(), saved.confirmed))));
       start_over_at(*seen_.fork);
     } else {
       plan_.notes.push_back(fmt::format(
@@ -187,7 +196,13 @@ class Decision {
     plan_.saved.accepted = seen_.stream.last;
     plan_.saved.last = seen_.stream.last;
     plan_.saved.tail = pg::Position{lsn, 0};
+    forget_what_it_rests_on();
     if (seen_.slot && slot_usable()) plan_.saved.origin = plan_.saved.confirmed = confirmed();
+  }
+
+  void forget_what_it_rests_on() {
+    plan_.saved.rests_on.reset();
+    plan_.saved.stored = pg::Lsn();
   }
 
   void check_slot() {
@@ -228,43 +243,75 @@ class Decision {
                               seen_.stream.last.value, saved.last.value)
                 : fmt::format("{} is confirmed up to {}, and the saved position says {}",
                               slot_named(), to_string(confirmed()), to_string(saved.confirmed));
-    const StoredRecord* newest = tail();
-    const bool reaches = newest != nullptr ? confirmed() <= newest->position->commit_lsn()
-                                           : confirmed() <= saved.origin;
-    if (!reaches) {
+    if (!has_what_wal_lacks(saved)) {
+      const StoredRecord* newest = tail();
       gap(fmt::format(
           "JetStream has lost acknowledged messages: {}. What was committed after {} and "
           "before {} is not in the stream, and the slot no longer has it",
           what, newest ? to_string(*newest->position) : to_string(saved.origin),
           to_string(confirmed())));
-    } else {
+    }
+    if (shorter) go_back(saved);
+    if (slot_ahead) plan_.saved.rests_on.reset();
+    plan_.saved.confirmed = std::max(saved.confirmed, confirmed());
+    if (!accepted_) {
       plan_.notes.push_back(
           fmt::format("JetStream has lost acknowledged messages: {}; reading WAL again from {}",
-                      what, newest ? to_string(*newest->position) : to_string(saved.origin)));
+                      what, to_string(std::max(plan_.saved.tail, tail_position()))));
     }
-    plan_.saved.last = newest ? newest->sequence : StreamSequence();
-    plan_.saved.tail = tail_position();
-    if (newest == nullptr) plan_.saved.last = seen_.stream.last;
-    plan_.saved.confirmed = std::max(plan_.saved.confirmed, confirmed());
+  }
+
+  // All that was committed before the slot's confirmed position, and so is no longer in WAL, is in
+  // the stream. Three things show it: the stream's tail was committed later; it reaches to what
+  // that position rested on; it reaches to what was saved, and all before that position was stored
+  // by then.
+  bool has_what_wal_lacks(const SavedPosition& saved) const {
+    const StoredRecord* newest = tail();
+    const pg::Lsn known = newest != nullptr ? newest->position->commit_lsn() : saved.origin;
+    return confirmed() <= known || reaches_what_it_rests_on(saved) ||
+           (confirmed() <= saved.stored && saved.last <= seen_.stream.last);
+  }
+  bool reaches_what_it_rests_on(const SavedPosition& saved) const {
+    return confirmed() <= saved.confirmed && saved.rests_on && *saved.rests_on <= seen_.stream.last;
+  }
+
+  // To the newest message whose place is known: where the stream's tail is gone, that may be the
+  // one that the confirmed position rests on.
+  void go_back(const SavedPosition& saved) {
+    const StoredRecord* newest = tail();
+    const bool rests = reaches_what_it_rests_on(saved);
+    if (rests && (newest == nullptr || newest->sequence < *saved.rests_on)) {
+      plan_.saved.last = *saved.rests_on;
+      plan_.saved.tail = pg::Position{saved.confirmed, 0};
+    } else {
+      plan_.saved.last = newest != nullptr ? newest->sequence : seen_.stream.last;
+      plan_.saved.tail = tail_position();
+    }
+    plan_.saved.stored = pg::Lsn();
   }
 
   void stream_made_anew() {
     const SavedPosition saved = plan_.saved;
     const bool anything_stored = saved.last.value > 0 || confirmed() > saved.confirmed;
-    if (anything_stored && confirmed() > saved.origin) {
+    const bool rests_on_nothing =
+        confirmed() <= saved.confirmed && saved.rests_on == StreamSequence();
+    if (anything_stored && confirmed() > saved.origin && !rests_on_nothing) {
       gap(fmt::format("{} was deleted, or made anew: what was committed from {} to {} is in no "
                       "stream, and the slot no longer has it",
                       stream_named(), to_string(saved.origin), to_string(confirmed())),
           std::string("restore the stream; ") + accept_hint);
     } else if (anything_stored) {
       plan_.notes.push_back(fmt::format("{} was deleted and made anew; reading WAL again from {}",
-                                        stream_named(), to_string(saved.origin)));
+                                        stream_named(),
+                                        to_string(std::max(saved.origin, confirmed()))));
     }
+    forget_what_it_rests_on();
     plan_.saved.accepted = StreamSequence();
     plan_.saved.settings_from = StreamSequence(seen_.stream.last.value + 1);
     plan_.saved.last = seen_.stream.last;
     plan_.saved.tail = tail_position();
     plan_.saved.confirmed = confirmed();
+    if (tail() == nullptr) plan_.saved.rests_on = seen_.stream.last;
   }
 
   void check_settings() {
@@ -282,6 +329,7 @@ class Decision {
       if (const StoredRecord* newest = tail()) plan_.saved.tail = *newest->position;
       plan_.saved.last = seen_.stream.last;
       plan_.saved.accepted = seen_.stream.last;
+      forget_what_it_rests_on();
     }
     Reread::Known& known = plan_.known;
     known.first = seen_.stream.first;
@@ -328,6 +376,7 @@ class Decision {
     const auto is_foreign = [](const StoredRecord& record) { return !record.position; };
     const auto first = std::find_if(known.stored.begin(), known.stored.end(), is_foreign);
     if (first == known.stored.end()) return;
+    if (seen_.accept_gap) forget_what_it_rests_on();
     if (first->sequence > known.anchor_sequence) {
       gap(fmt::format("{} holds messages that are not walferry's, from sequence {} on; none of "
                       "walferry's is missing",

@@ -42,6 +42,8 @@ std::string to_json(const SavedPosition& saved) {
   json["settings"] = saved.settings;
   json["settings_from"] = saved.settings_from.value;
   json["accepted"] = saved.accepted.value;
+  if (saved.rests_on) json["rests_on"] = saved.rests_on->value;
+  if (saved.stored.valid()) json["stored"] = to_string(saved.stored);
   return json.dump();
 }
 
@@ -67,6 +69,9 @@ SavedPosition parse_saved_position(std::string_view text) {
     saved.settings = json.at("settings").get<std::string>();
     saved.settings_from = sequence_of(json, "settings_from");
     saved.accepted = sequence_of(json, "accepted");
+    // Older versions did not save these two.
+    if (json.contains("rests_on")) saved.rests_on = sequence_of(json, "rests_on");
+    if (json.contains("stored")) saved.stored = lsn_of(json, "stored");
     return saved;
   } catch (const Stop&) {
     throw;

@@ -27,6 +27,11 @@ struct SavedPosition {
   std::string settings;                     // those that shape records, see record_settings()
   publisher::StreamSequence settings_from;  // the first message published under them
   publisher::StreamSequence accepted;       // gaps and foreign messages up to here are accepted
+  // Messages up to this one hold what was committed before `confirmed`, and those behind it hold
+  // what was committed later. Nothing: unknown.
+  std::optional<publisher::StreamSequence> rests_on;
+  // Messages up to `last` hold all that was committed before this. 0/0: unknown.
+  pg::Lsn stored;
 
   friend bool operator==(const SavedPosition&, const SavedPosition&) = default;
 };

@@ -35,6 +35,8 @@ class AckFrontier {
   void keepalive(Lsn wal_end);       // the server has sent everything before wal_end
 
   Lsn stored() const { return stored_; }  // invalid until something is known
+  // The last message among those that hold what lies before stored(); 0: none that was sent here.
+  std::uint64_t rests_on() const { return rests_on_; }
   bool idle() const { return !open_ && in_flight_.empty(); }
   bool transaction_open() const { return open_; }
   std::uint64_t in_flight() const { return in_flight_.size(); }
@@ -44,23 +46,26 @@ class AckFrontier {
     bool acked = false;
     Lsn end_lsn;  // valid: the stored position once this and all before are acked
   };
-  void advance(Lsn to);
+  void advance(Lsn to, std::uint64_t rests_on);
 
   std::deque<InFlight> in_flight_;
   std::uint64_t first_number_ = 1;  // of in_flight_.front()
   bool open_ = false;
   Lsn stored_;
+  std::uint64_t rests_on_ = 0;
 };
 
 // A position that a status update accepts as flushed.
 class SafeLsn {
  public:
   Lsn lsn() const { return lsn_; }
+  std::uint64_t rests_on() const { return rests_on_; }  // the frontier's, when it was there
 
  private:
   friend class ReplayWindow;
-  explicit SafeLsn(Lsn lsn) : lsn_(lsn) {}
+  SafeLsn(Lsn lsn, std::uint64_t rests_on) : lsn_(lsn), rests_on_(rests_on) {}
   Lsn lsn_;
+  std::uint64_t rests_on_;
 };
 
 class ReplayWindow {
@@ -85,6 +90,7 @@ class ReplayWindow {
     Clock::time_point opened;
     Lsn first;
     Lsn lsn;
+    std::uint64_t rests_on = 0;  // of lsn
   };
   // Positions are kept in steps of a 256th of the window (in time and in bytes), each under its
   // latest time: memory is constant, and a position is held at most one step too long, never less.

@@ -26,8 +26,8 @@ inline StoredRecord foreign(std::uint64_t sequence) {
   return {.sequence = StreamSequence(sequence), .position = std::nullopt};
 }
 
-// A slot at 0x900, ten records of one row each: 91 at 0x1000 … 100 at 0x1900, all in the window,
-// all saved.
+// A slot at 0x900, up to which 90 messages go, ten records of one row each: 91 at 0x1000 … 100 at
+// 0x1900, all in the window, all saved.
 inline Observed agreeing() {
   Observed seen;
   SavedPosition saved;
@@ -39,6 +39,8 @@ inline Observed agreeing() {
   saved.system_id = "7000000000000000001";
   saved.timeline = pg::Timeline(1);
   saved.settings = "{}";
+  saved.rests_on = StreamSequence(90);
+  saved.stored = pg::Lsn(0x1980);
   saved.settings_from = StreamSequence(1);
   seen.saved = saved;
   seen.slot.emplace();
@@ -69,9 +71,17 @@ inline void cut_stream(Observed& seen, std::uint64_t sequence) {
   }
 }
 
-inline void confirm(Observed& seen, std::uint64_t lsn) {
+// The slot is confirmed up to there, as is saved: what the messages up to `rests_on` hold.
+inline void confirm(Observed& seen, std::uint64_t lsn, std::uint64_t rests_on) {
   seen.saved->confirmed = pg::Lsn(lsn);
   seen.slot->confirmed = pg::Lsn(lsn);
+  seen.saved->rests_on = StreamSequence(rests_on);
+}
+// As by a walferry that does not yet say what the position rests on.
+inline void confirm(Observed& seen, std::uint64_t lsn) {
+  confirm(seen, lsn, 0);
+  seen.saved->rests_on.reset();
+  seen.saved->stored = pg::Lsn();
 }
 
 inline std::optional<Stop> stop_of(const Observed& seen) {

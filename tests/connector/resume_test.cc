@@ -194,6 +194,78 @@ TEST(Resume, ShorterStreamIsMendedFromItsTail) {
   EXPECT_EQ(plan.saved.tail, at(0x1400));
 }
 
+// On a quiet stream the slot passes its tail: keepalives move it.
+TEST(Resume, ShorterStreamBehindTheSlotIsMendedWhileItHasWhatTheSlotRestsOn) {
+  Observed seen = agreeing();
+  cut_stream(seen, 95);
+  confirm(seen, 0x14F0, 95);
+  const Resume plan = decide(seen);
+  EXPECT_THAT(plan.notes, ElementsAre(AllOf(HasSubstr("ends at message 95, and had 100"),
+                                            HasSubstr("1400:1"))));
+  EXPECT_EQ(plan.known.anchor, at(0x1400));
+  EXPECT_EQ(plan.known.anchor_sequence, StreamSequence(95));
+  EXPECT_EQ(plan.saved.confirmed, pg::Lsn(0x14F0));
+  EXPECT_EQ(plan.saved.rests_on, StreamSequence(95));
+  EXPECT_FALSE(plan.saved.stored.valid()) << "96 and later are stored no more";
+  Reread reread(plan.known);
+  EXPECT_FALSE(reread.is_stored(at(0x1500))) << "96 is published again";
+}
+
+// What is gone behind the message that the slot rests on was committed behind the slot.
+TEST(Resume, ShorterStreamThatHasExpiredIsCountedFromWhatTheSlotRestsOn) {
+  Observed seen = agreeing();
+  cut_stream(seen, 97);
+  seen.window.clear();
+  seen.stream.first = StreamSequence(98);
+  confirm(seen, 0x14F0, 95);
+  const Resume plan = decide(seen);
+  EXPECT_EQ(plan.saved.tail, at(0x14F0, 0));
+  EXPECT_EQ(plan.saved.last, StreamSequence(95));
+  Reread reread(plan.known);
+  EXPECT_TRUE(reread.is_stored(at(0x1500))) << "96 was stored, and has expired";
+  EXPECT_TRUE(reread.is_stored(at(0x1600)));
+  EXPECT_FALSE(reread.is_stored(at(0x1700))) << "98 was lost";
+}
+
+TEST(Resume, ShorterStreamWithoutItsTailIsNotCountedFromBeforeTheSlot) {
+  Observed seen = agreeing();
+  cut_stream(seen, 95);
+  seen.window.pop_back();  // 95 itself was purged
+  confirm(seen, 0x14F0, 95);
+  const Resume plan = decide(seen);
+  EXPECT_EQ(plan.known.anchor, at(0x14F0, 0));
+  EXPECT_EQ(plan.known.anchor_sequence, StreamSequence(95));
+  EXPECT_FALSE(Reread(plan.known).is_stored(at(0x1500))) << "96 is not taken for 95";
+}
+
+// A position that nothing was confirmed behind may be the server's very end.
+TEST(Resume, APositionAtTheServersEndIsWithinItsWal) {
+  Observed seen = agreeing();
+  cut_stream(seen, 95);
+  seen.window.clear();
+  seen.saved->last = StreamSequence(95);
+  seen.saved->tail = at(0x14F0, 0);
+  confirm(seen, 0x14F0, 95);
+  seen.wal_end = pg::Lsn(0x14F0);
+  const Resume plan = decide(seen);
+  EXPECT_THAT(plan.notes, IsEmpty());
+  Reread reread(plan.known);
+  reread.passed(pg::Lsn(0x14F0));
+  EXPECT_TRUE(reread.done()) << "an idle server's keepalive is enough";
+  seen.wal_end = pg::Lsn(0x14EF);
+  EXPECT_TRUE(stop_of(seen).has_value());
+}
+
+TEST(Resume, StreamMadeAnewWhileTheSlotRestsOnNothingLacksNothing) {
+  Observed seen = agreeing();
+  make_virgin(seen);
+  seen.stream.created = "now";
+  confirm(seen, 0x900, 0);
+  const Resume plan = decide(seen);
+  EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("made anew; reading WAL again from 0/900")));
+  EXPECT_FALSE(Reread(plan.known).is_stored(at(0x1000))) << "published again";
+}
+
 TEST(Resume, ShorterStreamThatLostItsTailToo) {
   Observed seen = agreeing();
   cut_stream(seen, 95);
@@ -211,6 +283,32 @@ TEST(Resume, SlotAheadOfSavedIsMendedWhereItReachesTheTail) {
   EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("confirmed up to 0/1200")));
   EXPECT_GE(plan.saved.confirmed, pg::Lsn(0x1200));
   EXPECT_EQ(plan.known.anchor, at(0x1900));
+}
+
+// The saved position went back, and so perhaps did the stream, but not behind it.
+TEST(Resume, SlotAheadOfSavedLacksNothingOfWhatWasStoredThen) {
+  Observed seen = agreeing();
+  seen.slot->confirmed = pg::Lsn(0x1980);
+  const Resume plan = decide(seen);
+  EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("confirmed up to 0/1980")));
+  EXPECT_EQ(plan.saved.confirmed, pg::Lsn(0x1980));
+  EXPECT_EQ(plan.saved.rests_on, std::nullopt) << "that is saved no more";
+  EXPECT_EQ(plan.known.anchor, at(0x1900));
+  EXPECT_EQ(plan.known.anchor_sequence, StreamSequence(100));
+}
+
+TEST(Resume, SlotAheadOfSavedIsCountedFromTheSavedTailWhereAllHasExpired) {
+  Observed seen = agreeing();
+  seen.slot->confirmed = pg::Lsn(0xA00);
+  seen.window.clear();
+  seen.stream.last = StreamSequence(101);
+  seen.stream.first = StreamSequence(102);
+  const Resume plan = decide(seen);
+  EXPECT_EQ(plan.known.anchor, at(0x1900));
+  EXPECT_EQ(plan.known.anchor_sequence, StreamSequence(100));
+  Reread reread(plan.known);
+  EXPECT_TRUE(reread.is_stored(at(0x1A00))) << "101";
+  EXPECT_FALSE(reread.is_stored(at(0x1B00)));
 }
 
 TEST(Resume, MarksBeyondAShorterStreamAreTakenBack) {

@@ -73,6 +73,31 @@ TEST(AckFrontier, ATransactionWithoutMessagesCountsAtOnceOrBehindThoseInFlight) 
   EXPECT_EQ(frontier.stored(), Lsn(400));
 }
 
+// Neither on what was sent of a later transaction nor on less than all of its own.
+TEST(AckFrontier, SaysOnWhichMessageItRests) {
+  AckFrontier frontier;
+  frontier.keepalive(Lsn(50));
+  EXPECT_EQ(frontier.rests_on(), 0U);
+  frontier.begin();
+  frontier.sent(1);
+  frontier.sent(2);
+  frontier.committed(Lsn(100));
+  frontier.begin();
+  frontier.sent(3);
+  frontier.acked(1);
+  EXPECT_EQ(frontier.rests_on(), 0U);
+  frontier.acked(3);
+  frontier.acked(2);
+  EXPECT_EQ(frontier.stored(), Lsn(100));
+  EXPECT_EQ(frontier.rests_on(), 2U);
+  frontier.committed(Lsn(200));
+  EXPECT_EQ(frontier.rests_on(), 3U);
+  frontier.keepalive(Lsn(300));
+  frontier.keepalive(Lsn(250));
+  EXPECT_EQ(frontier.stored(), Lsn(300));
+  EXPECT_EQ(frontier.rests_on(), 3U);
+}
+
 TEST(AckFrontier, KeepaliveWhenIdleAdvances) {
   AckFrontier frontier;
   frontier.keepalive(Lsn(500));

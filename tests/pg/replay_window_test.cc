@@ -106,6 +106,27 @@ TEST(ReplayWindow, OneTransactionBeyondTheCapIsLetGoWhole) {
   EXPECT_TRUE(feed.cut_short());
 }
 
+TEST(ReplayWindow, APositionKeepsWhatItRestsOn) {
+  AckFrontier frontier;
+  ReplayWindow window(milliseconds(10'000), no_cap, start);
+  const auto store = [&](std::uint64_t number, std::int64_t ms) {
+    frontier.begin();
+    frontier.sent(number);
+    frontier.acked(number);
+    frontier.committed(Lsn(start.value + number));
+    window.observe(frontier, at(ms));
+  };
+  store(1, 0);
+  store(2, 10);  // in the same step
+  store(3, 5'000);
+  for (const auto& [ms, number] : {std::pair{10'010, 2U}, {14'999, 2U}, {15'000, 3U}}) {
+    const auto safe = window.safe(at(ms));
+    ASSERT_TRUE(safe.has_value());
+    EXPECT_EQ(safe->lsn(), Lsn(start.value + number));
+    EXPECT_EQ(safe->rests_on(), number);
+  }
+}
+
 struct Case {
   std::int64_t window_ms;
   std::uint64_t cap;

@@ -91,6 +91,54 @@ TEST_F(StreamBack, WithoutAReplayWindowAnOlderCopyIsAGapAndStops) {
   EXPECT_EQ(stored_records(), 40U);
 }
 
+// The stream alone went back, the saved position did not. On a quiet stream keepalives have moved
+// the slot beyond the copy's tail.
+class StreamAloneBack : public StreamBack {
+ protected:
+  void store_and_copy_once_the_slot_has_passed_the_tail() {
+    window(std::to_string(window_.count()) + "s");
+    start();
+    insert(1, 40);
+    wait_stored(40);
+    expect_slot_reaches_end();
+    nats_.stop();
+    nats_.save_store("older");
+    nats_.start();
+    insert(41, 40);
+    wait_stored(80);
+    ASSERT_LT(postgres_.confirmed_flush("walferry"), oracle_->read().back().end_lsn);
+  }
+  void put_back_the_stream() {
+    nats_.kill_hard();
+    nats_.restore_stream("older", "CDC");
+    nats_.start();
+  }
+  const seconds window_{6};
+};
+
+TEST_F(StreamAloneBack, IsCompletedWhileWalHasAllThatWasLost) {
+  store_and_copy_once_the_slot_has_passed_the_tail();
+  // What is saved knows of all 80.
+  walferry_.stop();
+  ASSERT_GT(postgres_.confirmed_flush("walferry"), records()[39].commit_lsn);
+  put_back_the_stream();
+  ASSERT_EQ(stored_records(), 40U);
+  start();
+  insert(81, 10);
+  wait_stored(90);
+  EXPECT_TRUE(says(walferry_.log(), "lost")) << walferry_.log();
+  expect_exact();
+}
+
+TEST_F(StreamAloneBack, StopsWhereTheSlotHasPassedWhatWasLost) {
+  store_and_copy_once_the_slot_has_passed_the_tail();
+  expect_slot_reaches_end();
+  put_back_the_stream();
+  const std::string error = errors_in(expect_exit(4));
+  expect_names_the_gap(error);
+  EXPECT_EQ(stored_records(), 40U);
+}
+
 TEST_F(StreamBack, AcceptGapGoesOnBehindTheGapAndSaysWhatWasLost) {
   window("0");
   store_copy_and_more(true);

@@ -85,6 +85,11 @@ void NatsServer::restore_store(const std::string& name) {
   copy_folder(dir_.file(name), dir_.file("store"));
 }
 
+void NatsServer::restore_stream(const std::string& name, const std::string& stream) {
+  const std::string folder = "/jetstream/$G/streams/" + stream;
+  copy_folder(dir_.file(name) + folder, dir_.file("store") + folder);
+}
+
 void NatsServer::wipe_store() { fs::remove_all(dir_.file("store")); }
 
 std::pair<int, int> NatsServer::version() const {

@@ -44,6 +44,7 @@ class NatsServer {
   // Of a stopped server.
   void save_store(const std::string& name);
   void restore_store(const std::string& name);
+  void restore_stream(const std::string& name, const std::string& stream);  // and nothing else
   void wipe_store();
 
   std::string url() const { return "nats://127.0.0.1:" + lease_.text(); }
