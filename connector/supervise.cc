@@ -68,7 +68,6 @@ class Supervisor {
     // What the operator allowed was for the gap that was there, not for one to come.
     start_.permissions = {};
     start_.first = false;
-    refusals_ = 0;
     if (command_.until_current && !until_) {
       until_ = start_.wal_end;
       spdlog::info("running until {}", to_string(*until_));
@@ -83,7 +82,10 @@ class Supervisor {
       return true;
     } catch (...) {
       const bool lived = std::chrono::steady_clock::now() - began > std::chrono::minutes(1);
-      if (pump.stored() > 0 || lived) backoff_.reset();
+      if (pump.stored() > 0 || lived) {
+        backoff_.reset();
+        refusals_ = 0;  // not before: who may read, but not publish, gets as far as the pump
+      }
       throw;
     }
   }

@@ -80,6 +80,25 @@ TEST_F(UserLogin, AWrongPasswordIsNeverTakenForSuccess) {
   EXPECT_FALSE(postgres_.slot_exists("walferry"));
 }
 
+struct MutedLogin : Login {
+  MutedLogin()
+      : Login({},
+              {.reader = {.user = "reader", .password = "r"},
+               .more = "authorization { users = [ { user: reader, password: r }, { user: muted, "
+                       "password: m, permissions: { publish: { deny: [\"cdc.>\"] } } } ] }"}) {
+    settings().set_string("nats", "user", "muted").set_string("nats", "password", "m");
+  }
+};
+
+// All that comes before the first record is allowed to it.
+TEST_F(MutedLogin, AUserWhoMayNotPublishTheRecordsIsToldTheirSubject) {
+  start();
+  exec("INSERT INTO t VALUES (1, 'x')");
+  const std::string error = errors_in(expect_exit(3));
+  EXPECT_TRUE(says(error, "cdc._schema.public.t")) << error;
+  EXPECT_TRUE(says(error, "permissions")) << error;
+}
+
 struct TokenLogin : Login {
   TokenLogin() : Login({}, {.login = {.token = "t0ken-of-tests"}}) {
     settings().set_string("log", "level", "trace");
