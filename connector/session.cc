@@ -24,27 +24,29 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// True when nobody holds the slot, false when a stop was requested while waiting.
-bool wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup& wakeup) {
+enum class Waited { not_at_all, briefly, stood_by, stopped };
+
+// Until nobody holds the slot, or a stop is requested.
+Waited wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup& wakeup) {
   using Clock = std::chrono::steady_clock;
   const auto since = Clock::now();
-  bool said = false;
+  Waited waited = Waited::not_at_all;
   while (!wakeup.stop_requested()) {
     const auto slot = pg::slot_info(sql, name);
     if (!slot || !slot->active) {
-      if (said) spdlog::info("slot \"{}\" is free: taking over", name);
-      return true;
+      if (waited == Waited::stood_by) spdlog::info("slot \"{}\" is free: taking over", name);
+      return waited;
     }
     // Our own last session may take a moment to end.
     const bool short_wait = Clock::now() - since < std::chrono::seconds(2);
-    if (!short_wait && !said) {
+    if (!short_wait && waited != Waited::stood_by) {
       spdlog::info("standing by: slot \"{}\" is in use by the session with pid {}", name,
                    slot->active_pid);
-      said = true;
     }
+    waited = short_wait ? Waited::briefly : Waited::stood_by;
     wakeup.wait_for(short_wait ? milliseconds(25) : milliseconds(200));
   }
-  return false;
+  return Waited::stopped;
 }
 
 void warn(const Findings& findings) {
@@ -146,10 +148,11 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   pg::ReplicationStream replication = pg::ReplicationStream::open(config.source.dsn);
   auto sql = pg::connect_sql(config.source.dsn);
   const pg::ServerInfo server = pg::server_info(*sql);
-  if (!start.first && server.in_recovery) {
+  if (start.reached && server.in_recovery) {
     throw pg::Error("PostgreSQL is in recovery: waiting until it is promoted", "57P03");
   }
   require(server_findings(server));
+  start.reached = true;
   if (start.first) {
     const Findings spill = spill_findings(config);
     require(spill);
@@ -158,7 +161,12 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   if (!start.wal_end) start.wal_end = pg::flushed_wal_lsn(*sql);
   const auto slot_now = pg::slot_info(*sql, config.source.slot);
   if (slot_now) require(slot_findings(config.source.slot, *slot_now, server));
-  if (!wait_for_slot(*sql, config.source.slot, wakeup)) return nullptr;
+  // Before the wait: a standby must not stop at what has changed behind the worker's back.
+  std::optional<Coverage> before;
+  if (start.first) require((before = coverage_of(config, *sql))->findings);
+  const Waited waited = wait_for_slot(*sql, config.source.slot, wakeup);
+  if (waited == Waited::stopped) return nullptr;
+  if (waited == Waited::stood_by) start.first = false;
   const pg::SystemIdentity identity = replication.identify();
 
   auto nats = std::make_unique<publisher::Connection>(nats_settings(config),
@@ -175,8 +183,8 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .last = {},
                   .slot_confirmed = {},
                   .spool = {}};
-  const Coverage coverage = coverage_of(config, *session.sql);
-  if (start.first) require(coverage.findings);
+  const bool as_before = before && waited == Waited::not_at_all;
+  const Coverage coverage = as_before ? *before : coverage_of(config, *session.sql);
   if (!info || (start.first && !coverage.plan.statements.empty())) {
     // Where positions are lost, nothing may be made in the place of what they depend on.
     decide(observe(config, start.permissions, *session.sql, session.replication, identity,

@@ -48,8 +48,10 @@ struct Session {
 
 // What a start brings that a later attempt does not have.
 struct Start {
-  bool first =
-      true;  // what is wrong with the tables stops it; later it is said, and the rest goes on
+  // What is wrong with the tables stops it; later, and behind a wait as a standby, it is said, and
+  // the rest goes on.
+  bool first = true;
+  bool reached = false;  // a fit server: one in recovery is waited for from now on
   Permissions permissions;
   // What could not be spilled is got in a session without streaming, the next one only.
   bool without_streaming = false;

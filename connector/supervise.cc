@@ -68,6 +68,7 @@ class Supervisor {
     // What the operator allowed was for the gap that was there, not for one to come.
     start_.permissions = {};
     start_.first = false;
+    streamed_ = true;
     if (command_.until_current && !until_) {
       until_ = start_.wal_end;
       spdlog::info("running until {}", to_string(*until_));
@@ -111,7 +112,7 @@ class Supervisor {
     // A handshake that a restarting server breaks off looks like one that fails for good; a server
     // that was reached before had the right certificates.
     const bool handshake = nats != nullptr && nats->failure() == publisher::Failure::handshake;
-    if (handshake && (!start_.first || ++refusals_ < refusals_allowed)) remedy.retry = true;
+    if (handshake && (streamed_ || ++refusals_ < refusals_allowed)) remedy.retry = true;
     if (needs_whole_transactions(error)) {
       start_.without_streaming = true;
       remedy.retry = true;
@@ -149,6 +150,7 @@ class Supervisor {
   std::optional<pg::Lsn> until_;
   Backoff backoff_;
   int refusals_ = 0;
+  bool streamed_ = false;
   bool renewed_ = false;
   bool streaming_ = false;  // in the last session
 };

@@ -103,6 +103,38 @@ TEST_F(Writers, SigtermOfTheStandbyEndsItWithZero) {
   EXPECT_TRUE(walferry_.running());
 }
 
+// A start refuses a configured table that is missing and one that belongs to somebody else. A
+// standby has started long ago.
+TEST_F(Writers, AStandbyTakesOverWhateverBecameOfTheTables) {
+  exec(
+      "CREATE ROLE ferry LOGIN REPLICATION; GRANT CREATE ON DATABASE postgres TO ferry;"
+      "CREATE SCHEMA app; GRANT USAGE ON SCHEMA app TO ferry;"
+      "CREATE TABLE app.t (id int PRIMARY KEY); ALTER TABLE app.t OWNER TO ferry;"
+      "CREATE TABLE app.dropped (id int PRIMARY KEY); ALTER TABLE app.dropped OWNER TO ferry");
+  for (Walferry* one : {&walferry_, &standby_}) {
+    one->settings()
+        .no_tables()
+        .table("app.*")
+        .table("app.dropped")
+        .set_string("source", "dsn", postgres_.conninfo("ferry"));
+  }
+  start();
+  standby_.start();
+  wait_until([&] { return says(standby_.log(), "standing by"); }, seconds(30), "it stands by");
+  exec("DROP TABLE app.dropped; CREATE TABLE app.foreign_owned (id int PRIMARY KEY)");
+  const std::string first = reader_of_the_slot();
+  walferry_.kill_hard();
+  wait_for_another_reader(first, seconds(30));
+  exec("INSERT INTO app.t VALUES (1)");
+  wait_stored(1);
+  EXPECT_TRUE(says(standby_.log(), "app.dropped")) << standby_.log();
+  EXPECT_TRUE(says(standby_.log(), "app.foreign_owned")) << standby_.log();
+  standby_.stop();
+  EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
+  // A start does refuse them.
+  EXPECT_EQ(walferry_.run_to_exit().exit.code, 3);
+}
+
 class StoppedWriters : public Writers {
  protected:
   StoppedWriters() : Writers({.settings = {"wal_sender_timeout=1s"}}) {}
