@@ -10,8 +10,10 @@
 namespace connector {
 namespace {
 
-// A leader that was just elected answers with less than it has agreed to, until it has applied it.
-bool may_be_behind(const Observed& seen, bool adopt) {
+// A leader that was just elected answers with less than it has agreed to, until it has applied it:
+// the stream's with fewer messages, the cluster's without the stream.
+bool may_be_behind(const Observed& seen, bool there, int configured_replicas, bool adopt) {
+  if (!there && seen.saved && !seen.saved->intent && configured_replicas > 1) return true;
   if (seen.stream.replicas <= 1) return false;
   if (!seen.saved) return seen.slot && !adopt;
   const bool same_stream = seen.stream.created == seen.saved->stream_created;
@@ -40,9 +42,10 @@ Observation observe(const Config& config, Permissions permissions, pqxx::connect
     observation.revision = entry.revision;
     seen.saved.reset();
     if (entry.value) seen.saved = parse_saved_position(*entry.value);
-    seen.stream = publisher::stream_info(nats, config.stream.name).value_or(seen.stream);
-    if (!may_be_behind(seen, permissions.adopt) || wakeup.stop_requested() ||
-        std::chrono::steady_clock::now() >= deadline) {
+    const auto info = publisher::stream_info(nats, config.stream.name);
+    seen.stream = info.value_or(seen.stream);
+    if (!may_be_behind(seen, info.has_value(), config.stream.replicas, permissions.adopt) ||
+        wakeup.stop_requested() || std::chrono::steady_clock::now() >= deadline) {
       break;
     }
     wakeup.wait_for(std::chrono::milliseconds(250));

@@ -190,6 +190,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     decide(observe(config, start.permissions, *session.sql, session.replication, identity,
                    *session.nats, wakeup)
                .seen);
+    if (!info) info = require_stream(config, *session.nats);  // a leader may have caught up
   }
   if (!info) info = create_stream(config, *session.nats);
   const int replicas = session.key.ensure_bucket(*session.nats, info->replicas);

@@ -173,5 +173,21 @@ TEST_F(Cluster, AFollowerRestartedWhileTheStreamIsIdleLongerThanTheWindowMissesN
   expect_exact_on_every_replica();
 }
 
+// A cluster's leader that was just elected may not know of a stream yet.
+TEST_F(Cluster, AMissingStreamIsAskedForAgainBeforeItIsTakenForLost) {
+  postgres_.exec("INSERT INTO load_d VALUES (1)");
+  wait_complete();
+  const std::uint64_t end = oracle_->read().back().end_lsn;
+  wait_until([&] { return postgres_.confirmed_flush("walferry") >= end; }, seconds(30),
+             "it is confirmed");
+  walferry_.stop();
+  js().delete_stream("CDC");
+  walferry_.start();
+  EXPECT_TRUE(stays_true([&] { return walferry_.running(); }, seconds(10))) << walferry_.log();
+  EXPECT_FALSE(js().stream("CDC")) << "nothing is made in its place";
+  EXPECT_EQ(walferry_.wait_exit(seconds(60)).code, 4);
+  EXPECT_TRUE(says(walferry_.log(), "deleted, or made anew")) << walferry_.log();
+}
+
 }  // namespace
 }  // namespace scenarios
