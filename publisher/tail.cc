@@ -14,8 +14,10 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int no_message_found = 10037;
-// Requests under way at once. Bounded by what their answers may weigh, too: each holds a message.
-constexpr std::uint64_t batch_size = 128;
+// Requests under way at once: bounded by what their answers may weigh, for each holds a message.
+constexpr std::uint64_t answers_at_once = 16ULL << 20;
+constexpr std::uint64_t fewest_at_once = 8;
+constexpr std::uint64_t most_at_once = 128;
 
 std::string decoded(const Json& message, const char* key) {
   if (!message.contains(key)) return "";
@@ -65,46 +67,59 @@ std::optional<StoredMessage> ask(Connection& nats, const std::string& stream, co
   }
 }
 
-// The answers to one request for each sequence in [from, to], in any order of arrival.
-std::vector<StoredMessage> ask_many(Connection& nats, const std::string& stream, std::uint64_t from,
-                                    std::uint64_t to) {
-  const std::string subject = nats.api_prefix() + ".STREAM.MSG.GET." + stream;
-  char* raw_inbox = nullptr;
-  check(natsInbox_Create(&raw_inbox), "making an inbox");
-  const std::unique_ptr<natsInbox, Closer<natsInbox_Destroy>> inbox(raw_inbox);
-  natsSubscription* raw_subscription = nullptr;
-  check(natsConnection_SubscribeSync(&raw_subscription, nats.get(), inbox.get()), "subscribing");
-  const Subscription subscription = nats.own(raw_subscription);
-  check(natsSubscription_SetPendingLimits(subscription.get(), -1, -1), "lifting the limits");
-  for (std::uint64_t sequence = from; sequence <= to; ++sequence) {
+// Requests for stored messages of which many are under way at once, answered in any order.
+class Requests {
+ public:
+  Requests(Connection& nats, const std::string& stream)
+      : nats_(nats), stream_(stream), subject_(nats.api_prefix() + ".STREAM.MSG.GET." + stream) {
+    char* raw_inbox = nullptr;
+    check(natsInbox_Create(&raw_inbox), "making an inbox");
+    inbox_.reset(raw_inbox);
+    natsSubscription* raw_subscription = nullptr;
+    check(natsConnection_SubscribeSync(&raw_subscription, nats.get(), inbox_.get()), "subscribing");
+    subscription_ = nats.own(raw_subscription);
+    check(natsSubscription_SetPendingLimits(subscription_.get(), -1, -1), "lifting the limits");
+  }
+
+  void ask(std::uint64_t sequence) {
     const std::string body = fmt::format(R"({{"seq":{}}})", sequence);
-    check(natsConnection_PublishRequest(nats.get(), subject.c_str(), inbox.get(), body.data(),
+    check(natsConnection_PublishRequest(nats_.get(), subject_.c_str(), inbox_.get(), body.data(),
                                         static_cast<int>(body.size())),
           "asking for stored messages");
+    ++under_way_;
   }
-  std::vector<StoredMessage> messages;
-  for (std::uint64_t n = from; n <= to; ++n) {
+
+  // The next answer: nothing where the message is gone.
+  std::optional<StoredMessage> answer() {
     natsMsg* raw_reply = nullptr;
-    const auto status = natsSubscription_NextMsg(&raw_reply, subscription.get(),
+    const auto status = natsSubscription_NextMsg(&raw_reply, subscription_.get(),
                                                  static_cast<int64_t>(request_timeout.count()));
     const NatsMessage reply(raw_reply);
-    if (status != NATS_OK) throw_status(status, "reading stored messages of " + stream);
+    if (status != NATS_OK) throw_status(status, "reading stored messages of " + stream_);
+    --under_way_;
     const std::string_view text(natsMsg_GetData(reply.get()),
                                 static_cast<std::size_t>(natsMsg_GetDataLength(reply.get())));
     const Json json = Json::parse(text, nullptr, false);
     if (json.is_discarded()) {
-      throw Error(Failure::unavailable, fmt::format("{} has no leader just now", stream));
+      throw Error(Failure::unavailable, fmt::format("{} has no leader just now", stream_));
     }
-    if (!json.contains("error")) {
-      messages.push_back(to_message(json));
-    } else if (json["error"].value("err_code", 0) != no_message_found) {
-      throw Error(json["error"].value("code", 0) == 503 ? Failure::unavailable : Failure::api,
-                  fmt::format("{}: {}", subject, json["error"].value("description", "")),
-                  json["error"].value("err_code", 0));
-    }
+    if (!json.contains("error")) return to_message(json);
+    if (json["error"].value("err_code", 0) == no_message_found) return std::nullopt;
+    throw Error(json["error"].value("code", 0) == 503 ? Failure::unavailable : Failure::api,
+                fmt::format("{}: {}", subject_, json["error"].value("description", "")),
+                json["error"].value("err_code", 0));
   }
-  return messages;
-}
+
+  std::uint64_t under_way() const { return under_way_; }
+
+ private:
+  Connection& nats_;
+  const std::string& stream_;
+  std::string subject_;
+  std::unique_ptr<natsInbox, Closer<natsInbox_Destroy>> inbox_;
+  Subscription subscription_;
+  std::uint64_t under_way_ = 0;
+};
 
 }  // namespace
 
@@ -130,18 +145,25 @@ std::vector<StoredMessage> read_back(Connection& nats, const std::string& stream
   const std::uint64_t lowest =
       std::max({first.value, std::uint64_t{1},
                 last.value >= max_messages ? last.value - max_messages + 1 : 1});
+  // However small the messages were that have been seen, those to come may be the largest.
+  const std::uint64_t at_once = std::clamp(
+      answers_at_once / static_cast<std::uint64_t>(std::max<std::int64_t>(nats.max_payload(), 1)),
+      fewest_at_once, most_at_once);
+  Requests requests(nats, stream);
   std::uint64_t bytes = 0;
-  // Small batches first: the messages may be large, and the tail alone is often enough.
-  std::uint64_t batch = 8;
-  for (std::uint64_t to = last.value; to >= lowest && bytes < max_bytes;) {
-    const std::uint64_t from = std::max(lowest, to >= batch ? to - batch + 1 : 1);
-    for (StoredMessage& message : ask_many(nats, stream, from, to)) {
-      bytes += message.payload.size();
-      message.payload = {};
-      window.push_back(std::move(message));
+  std::uint64_t next = last.value;
+  std::uint64_t allowed = fewest_at_once;  // few first: the tail alone is often enough
+  while (true) {
+    while (next >= lowest && bytes < max_bytes && requests.under_way() < allowed) {
+      requests.ask(next--);
     }
-    to = from - 1;
-    batch = bytes / (last.value - to) > 64 * 1024 ? 8 : std::min(batch * 2, batch_size);
+    if (requests.under_way() == 0) break;
+    auto message = requests.answer();
+    allowed = std::min(allowed + 1, at_once);
+    if (!message) continue;
+    bytes += message->payload.size();
+    std::string().swap(message->payload);  // a moved or cleared string keeps its memory
+    window.push_back(std::move(*message));
   }
   std::sort(window.begin(), window.end(),
             [](const StoredMessage& a, const StoredMessage& b) { return a.sequence < b.sequence; });

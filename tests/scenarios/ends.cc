@@ -115,5 +115,22 @@ TEST_F(Ends, LargeRowsInLargeNumbersTakeNoMoreMemoryThanTheLimit) {
   expect_exact();
 }
 
+// What is read back at a start begins with the small ones, and must be ready for the large.
+TEST_F(Ends, ARestartBehindLargeRowsAndSmallOnesTakesNoMoreMemoryThanTheLimit) {
+  settings().set_string("publish", "max_in_flight_bytes", "64MiB");
+  start();
+  exec("INSERT INTO t SELECT i, repeat('walferry', 120000) FROM generate_series(1, 100) i");
+  exec("INSERT INTO t SELECT -i, 'small' FROM generate_series(1, 200) i");
+  wait_stored(300);
+  walferry_.stop();
+  start();
+  walferry_.stop();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LE(walferry_.wait_exit().peak_memory_kib, 64 * 1024);
+#endif
+  start();
+  expect_exact();
+}
+
 }  // namespace
 }  // namespace scenarios
