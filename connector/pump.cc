@@ -139,10 +139,8 @@ void Pump::handle(const pg::Keepalive& keepalive) {
 }
 
 void Pump::on(const pg::Begin& begin) {
-  if (until_ && begin.commit_lsn > *until_) {
-    until_reached_ = true;
-    return;
-  }
+  session_.reread.passed(begin.commit_lsn);
+  if (is_over(begin.commit_lsn)) return;
   frontier_.begin();
   transaction_.begin(begin);
   format_.begin(begin);
@@ -154,7 +152,15 @@ void Pump::on(const pg::Commit& commit) {
   writer_.commit();
   received_ = std::max(received_, commit.end_lsn);
   close_transaction(commit.end_lsn);
-  if (until_ && commit.end_lsn > *until_) until_reached_ = true;
+  is_over(commit.end_lsn);
+}
+
+// What begins at `lsn` is behind the end, and so not published. Where the stream is as far already,
+// what it holds must be compared before all is known to be there.
+bool Pump::is_over(pg::Lsn lsn) {
+  behind_until_ = until_ && lsn > *until_;
+  if (behind_until_ && session_.reread.done()) until_reached_ = true;
+  return until_reached_;
 }
 
 void Pump::on(const pg::RelationSeen& seen) {
@@ -197,8 +203,7 @@ void Pump::on(const pg::Message& message) {
   if (message.transactional) {
     position = {transaction_.commit_lsn(), ++ordinal_};
     format_.count_message();
-  } else if (until_ && message.lsn > *until_) {
-    until_reached_ = true;
+  } else if (is_over(message.lsn)) {
     return;
   } else {
     frontier_.begin();
@@ -210,8 +215,8 @@ void Pump::on(const pg::Message& message) {
   close_transaction(message.lsn);
 }
 
-// Until all that is stored has been compared with WAL, a hole could still be found in it, and what a
-// position rests on cannot be told: the frontier stays where it is.
+// Until all that is stored has been compared with WAL, a hole could still be found in it, and what
+// a position rests on cannot be told: the frontier stays where it is.
 void Pump::close_transaction(pg::Lsn end) {
   session_.reread.passed(end);
   frontier_.committed(session_.reread.done() ? end : pg::Lsn());
@@ -310,6 +315,10 @@ void Pump::send(const Message& message) {
       stored_tail_ = message.position;
       stored_last_ = reread.stored_up_to();
     }
+    return;
+  }
+  if (behind_until_) {
+    until_reached_ = true;
     return;
   }
   pass(Failpoint::before_publish);
@@ -439,7 +448,7 @@ void Pump::refresh_tables_if_due(Clock::time_point now) {
 }
 
 void Pump::look_for_until(pg::Lsn wal_end) {
-  if (!until_ || until_reached_ || wal_end < *until_) return;
+  if (!until_ || until_reached_ || wal_end < *until_ || !session_.reread.done()) return;
   // At exactly that position a commit record may begin that the walsender has not read yet.
   until_reached_ = wal_end > *until_ || pg::flushed_wal_lsn(*session_.sql) <= *until_;
 }

@@ -71,6 +71,7 @@ class Pump {
   void on(const pg::Begin& begin);
   void on(const pg::Commit& commit);
   void close_transaction(pg::Lsn end);
+  bool is_over(pg::Lsn lsn);
   void on(const pg::RelationSeen& seen);
   void on(const pg::Insert& change);
   void on(const pg::Update& change);
@@ -115,6 +116,7 @@ class Pump {
   TableSelection selection_;
   std::optional<pg::Lsn> until_;
   bool until_reached_ = false;
+  bool behind_until_ = false;  // what is read now
 
   pg::WholeTransactions transactions_;
   pg::PgoutputDecoder decoder_;

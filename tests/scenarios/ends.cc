@@ -47,6 +47,25 @@ TEST_F(Ends, UntilLsnStoresWhatCommittedAtOrBeforeItAndNothingElse) {
   EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
 }
 
+// A stream that is further already is compared to its end, and not gone on with.
+TEST_F(Ends, UntilAnLsnBeforeTheTailComparesTheWholeTail) {
+  start();
+  insert(1, 10);
+  const std::string limit = postgres_.value("SELECT pg_current_wal_lsn()");
+  insert(11, 10);
+  wait_stored(20);
+  walferry_.kill_hard();
+  insert(21, 10);
+  const Finished whole = walferry_.run_to_exit({"--until-lsn", limit});
+  EXPECT_EQ(whole.exit.code, 0) << whole.err;
+  EXPECT_EQ(stored_records(), 20U);
+  js().delete_message("CDC", 16);
+  const Finished holed = walferry_.run_to_exit({"--until-lsn", limit});
+  EXPECT_EQ(holed.exit.code, 4) << holed.err;
+  EXPECT_TRUE(says(holed.err, "message 16")) << holed.err;
+  EXPECT_EQ(stored_records(), 20U);
+}
+
 TEST_F(Ends, UntilCurrentWithoutAReplayWindowConfirmsWhatItStored) {
   settings().set("source", "replay_window", "\"0\"");
   EXPECT_EQ(walferry_.run_to_exit({"--until", "current"}).exit.code, 0);
