@@ -182,6 +182,22 @@ class ForeignWriter : public Writers {
     const auto ack = js().publish("cdc.public.load_a.insert", "{\"not\":\"ours\"}");
     return ack.value("seq", std::uint64_t{0});
   }
+  // The first position that is missing before one of the same transaction that is stored.
+  std::string first_hole() {
+    std::string transaction;
+    std::uint64_t expected = 0;
+    for (const auto& stored : js().read("CDC")) {
+      const auto id = stored.headers.find("Nats-Msg-Id");
+      if (id == stored.headers.end() || id->second.ends_with(":schema")) continue;
+      const std::string position = id->second.substr(id->second.find(':') + 1);
+      const std::string lsn = position.substr(0, 16);
+      expected = lsn == transaction ? expected + 1 : 1;
+      transaction = lsn;
+      const std::string wanted = lsn + ":" + std::to_string(expected);
+      if (position != wanted) return wanted;
+    }
+    return "";
+  }
   // The slot may be confirmed only before the first change that is missing in the stream.
   void expect_nothing_beyond_a_hole_is_confirmed() {
     std::set<std::string> ids;
@@ -229,13 +245,23 @@ TEST_F(ForeignWriter, AMessageAtTheEndOfAnIdleStreamStopsWithItsSequence) {
 
 TEST_F(ForeignWriter, AMessageInTheMiddleOfThePipelineStopsWithItsSequenceAndHidesNoHole) {
   start();
-  Load load(postgres_.conninfo(), {.pause = Milliseconds(0)});
-  exec("INSERT INTO load_d SELECT -i, 'row' FROM generate_series(1, 20000) i");
+  exec("INSERT INTO load_d SELECT -i, 'row' FROM generate_series(1, 60000) i");
   wait_until([&] { return stored_records() > 300; }, seconds(30), "it is under way");
-  const std::uint64_t sequence = publish_foreign();
-  const std::string log = expect_exit(4);
-  load.stop();
-  EXPECT_TRUE(names_number(log, sequence)) << sequence << " is not named: " << log;
+  std::string hole;
+  for (int i = 0; i < 20 && hole.empty(); ++i) {
+    const std::uint64_t sequence = publish_foreign();
+    const std::string error = errors_in(expect_exit(4));
+    EXPECT_TRUE(names_number(error, sequence)) << sequence << " is not named: " << error;
+    hole = first_hole();
+    if (hole.empty()) {  // nothing was under way just then
+      start({"--accept-gap"});
+      wait_until([&] { return js().last_sequence("CDC") > sequence + 300; }, seconds(60),
+                 "it is under way again");
+    } else {
+      EXPECT_NE(error.find(hole), std::string::npos) << hole << " is not named: " << error;
+    }
+  }
+  EXPECT_FALSE(hole.empty()) << "no foreign message took the place of one of walferry's";
   expect_nothing_beyond_a_hole_is_confirmed();
 }
 
