@@ -123,6 +123,7 @@ void Pump::on(const pg::Begin& begin) {
   }
   frontier_.begin();
   transaction_.begin(begin);
+  replicated_ = false;
   ordinal_ = 0;
 }
 
@@ -138,20 +139,9 @@ void Pump::on(const pg::RelationSeen& seen) {
   tables_.erase(seen.relation->id.value);  // made anew in its new shape when a change comes
 }
 
-void Pump::on(const pg::Insert& change) {
-  record(*change.relation, Op::insert,
-         [&](const TableEncoder& table, std::string& out) { table.insert(out, change); });
-}
-
-void Pump::on(const pg::Update& change) {
-  record(*change.relation, Op::update,
-         [&](const TableEncoder& table, std::string& out) { table.update(out, change); });
-}
-
-void Pump::on(const pg::Delete& change) {
-  record(*change.relation, Op::remove,
-         [&](const TableEncoder& table, std::string& out) { table.remove(out, change); });
-}
+void Pump::on(const pg::Insert& change) { row(change); }
+void Pump::on(const pg::Update& change) { row(change); }
+void Pump::on(const pg::Delete& change) { row(change); }
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
@@ -162,18 +152,44 @@ void Pump::on(const pg::Truncate& change) {
 
 // Published with a later part; within a transaction it is a change like any other all the same.
 void Pump::on(const pg::Message& message) {
-  if (!message.transactional) return;
-  ++ordinal_;
-  session_.reread.saw_change({transaction_.commit_lsn(), ordinal_});
+  if (message.transactional) count();
+}
+
+// Row filters would cost a query for nothing there.
+bool Pump::leaves_out_transaction() const { return replicated_ && config_.source.origin == "none"; }
+
+pg::Position Pump::count() {
+  const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
+  if (!session_.reread.done()) session_.reread.saw_change(position);
+  return position;
+}
+
+template <class Change>
+void Pump::row(const Change& change) {
+  if (leaves_out_transaction()) {
+    count();
+    return;
+  }
+  const auto left = table_of(*change.relation)
+                        .gate.pass(change, change_lsn_, {transaction_.commit_lsn(), ordinal_ + 1});
+  std::visit(
+      [&](const auto& one) {
+        if constexpr (std::is_convertible_v<decltype(one), RowFilter::Nothing>) {
+          count();
+        } else {
+          record(*change.relation, op_of(one),
+                 [&](const TableEncoder& table, std::string& out) { encode(table, out, one); });
+        }
+      },
+      left);
 }
 
 template <class Encode>
 void Pump::record(const pg::Relation& relation, Op op, Encode encode) {
-  const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
+  const pg::Position position = count();
   Reread& reread = session_.reread;
-  if (!reread.done()) reread.saw_change(position);
   const Table& table = table_of(relation);
-  if (!table.selected) return;
+  if (!table.selected || leaves_out_transaction() || !table.gate.publishes(op, position)) return;
   if (!reread.done() && reread.is_stored(position)) {
     if (position > stored_tail_) {
       stored_tail_ = position;
@@ -230,14 +246,18 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
   const auto found = tables_.find(relation.id.value);
   if (found != tables_.end()) return found->second;
   Table table;
-  table.selected = selection_.matches(relation.schema, relation.name);
+  const TableConfig* config = selection_.find(relation.schema, relation.name);
+  table.selected = config != nullptr;
   if (table.selected) {
+    table.gate =
+        TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_);
     std::vector<std::string> key;
     if (relation.identity == pg::ReplicaIdentity::full) {
       key = pg::primary_key(*session_.sql, relation.id);
     }
-    table.encoder.emplace(relation, key, config_.stream.subject_prefix,
-                          [this](pg::TypeId type) { return base_type(type); });
+    table.encoder.emplace(
+        relation, key, config_.stream.subject_prefix,
+        [this](pg::TypeId type) { return base_type(type); }, table.gate.choice());
   }
   return tables_.emplace(relation.id.value, std::move(table)).first->second;
 }

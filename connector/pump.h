@@ -23,6 +23,7 @@
 #include "connector/progress.h"
 #include "connector/record.h"
 #include "connector/session.h"
+#include "connector/table_gate.h"
 #include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/ack_frontier.h"
@@ -50,6 +51,7 @@ class Pump {
   struct Table {
     bool selected = false;
     std::optional<TableEncoder> encoder;
+    TableGate gate;
   };
   struct HeldRecord {
     bool present = false;
@@ -73,8 +75,13 @@ class Pump {
   void on(const pg::Truncate& change);
   void on(const pg::Message& message);
   void on(const pg::TypeSeen&) {}
-  void on(const pg::Origin&) {}
+  void on(const pg::Origin&) { replicated_ = true; }
 
+  pg::Position count();
+  bool leaves_out_transaction() const;
+  // Applies the table's `where`, if that is walferry's to do, and records what is left.
+  template <class Change>
+  void row(const Change& change);
   // Counts the change, and publishes its record if its table is captured and it is not stored yet.
   template <class Encode>
   void record(const pg::Relation& relation, Op op, Encode encode);
@@ -108,6 +115,7 @@ class Pump {
   std::unordered_map<std::uint32_t, Table> tables_;
   std::unordered_map<std::uint32_t, pg::TypeId> base_types_;
   TransactionEncoder transaction_;
+  bool replicated_ = false;  // the transaction came by replication, from elsewhere
   std::uint64_t ordinal_ = 0;
   pg::Lsn change_lsn_;
   HeldRecord held_;

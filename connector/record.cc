@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "connector/subject.h"
 
@@ -19,8 +20,9 @@ bool is_unchanged(const pg::Value& value) { return std::holds_alternative<pg::Un
 TableEncoder::TableEncoder(const pg::Relation& relation,
                            const std::vector<std::string>& primary_key,
                            const std::string& subject_prefix,
-                           const std::function<pg::TypeId(pg::TypeId)>& base_type)
-    : name_(relation.schema + "." + relation.name) {
+                           const std::function<pg::TypeId(pg::TypeId)>& base_type,
+                           TableChoice choice)
+    : name_(relation.schema + "." + relation.name), choice_(std::move(choice)) {
   table_json_ = ",\"schema\":";
   append_json_string(table_json_, relation.schema);
   table_json_ += ",\"table\":";
@@ -38,7 +40,9 @@ TableEncoder::TableEncoder(const pg::Relation& relation,
     encoder.label += ':';
     columns_.push_back(std::move(encoder));
   }
-  if (relation.identity == pg::ReplicaIdentity::full) {
+  if (choice_.key()) {
+    key_ = *choice_.key();
+  } else if (relation.identity == pg::ReplicaIdentity::full) {
     for (const std::string& name : primary_key) {
       const auto found = std::find_if(columns_.begin(), columns_.end(),
                                       [&](const auto& column) { return column.name == name; });
@@ -61,6 +65,8 @@ void TableEncoder::insert(std::string& out, const pg::Insert& change) const {
   append_key(out, change.row, {}, pg::OldRow::none);
   out += ",\"before\":null,\"after\":";
   append_row(out, change.row, {}, pg::OldRow::none);
+  // An update that a row filter made an insert of may lack values too.
+  append_unchanged(out, {nullptr, pg::OldRow::none, {}, change.row});
 }
 
 void TableEncoder::update(std::string& out, const pg::Update& change) const {
@@ -113,6 +119,10 @@ const pg::Value& TableEncoder::resolve(std::size_t column, pg::Row row, pg::Row 
 }
 
 void TableEncoder::append_value(std::string& out, std::size_t column, std::string_view text) const {
+  if (const Mask mask = choice_.mask(column); mask != Mask::none) {
+    append_masked(out, mask, text);
+    return;
+  }
   try {
     append_json_value(out, columns_[column].kind, text);
   } catch (const BadValue& bad) {
@@ -126,7 +136,7 @@ void TableEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
   bool first = true;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const pg::Value& value = resolve(i, row, old, old_kind);
-    if (is_unchanged(value)) continue;
+    if (is_unchanged(value) || !choice_.shown(i)) continue;
     if (!first) out += ',';
     first = false;
     out += columns_[i].label;
@@ -183,6 +193,7 @@ void TableEncoder::append_unchanged(std::string& out, const pg::Update& change) 
   bool any = false;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (!is_unchanged(resolve(i, change.row, change.old, change.old_kind))) continue;
+    if (!choice_.shown(i)) continue;
     out += any ? "," : ",\"unchanged\":[";
     any = true;
     out.append(columns_[i].label, 0, columns_[i].label.size() - 1);

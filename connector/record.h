@@ -14,22 +14,22 @@
 #include <vector>
 
 #include "connector/json_value.h"
+#include "connector/op.h"
+#include "connector/table_choice.h"
 #include "pg/change.h"
 #include "pg/types.h"
 
 namespace connector {
-
-enum class Op { insert, update, remove, truncate };
 
 // A table in one shape: everything about its records that does not depend on the row.
 class TableEncoder {
  public:
   // What the Relation message lacks is asked of the catalog: `primary_key` is used under REPLICA
   // IDENTITY FULL only, where every column is flagged; `base_type` says what a domain is over.
-  // Copies what it needs of `relation`.
+  // Copies what it needs of `relation`. `choice` is for this shape.
   TableEncoder(const pg::Relation& relation, const std::vector<std::string>& primary_key,
                const std::string& subject_prefix,
-               const std::function<pg::TypeId(pg::TypeId)>& base_type);
+               const std::function<pg::TypeId(pg::TypeId)>& base_type, TableChoice choice = {});
 
   const std::string& subject(Op op) const { return subjects_[static_cast<std::size_t>(op)]; }
   const std::string& name() const { return name_; }  // schema.table, for messages
@@ -62,8 +62,19 @@ class TableEncoder {
   std::string table_json_;  // ,"schema":"…","table":"…"
   std::array<std::string, 4> subjects_;
   std::vector<ColumnEncoder> columns_;
+  TableChoice choice_;
   std::vector<std::size_t> key_;  // places of the key's columns; empty: no key
 };
+
+inline void encode(const TableEncoder& table, std::string& out, const pg::Insert& change) {
+  table.insert(out, change);
+}
+inline void encode(const TableEncoder& table, std::string& out, const pg::Update& change) {
+  table.update(out, change);
+}
+inline void encode(const TableEncoder& table, std::string& out, const pg::Delete& change) {
+  table.remove(out, change);
+}
 
 // The transaction that a record belongs to, as the record says it.
 class TransactionEncoder {

@@ -12,6 +12,7 @@
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/resume.h"
+#include "connector/server_choice.h"
 #include "connector/stop.h"
 #include "connector/table_selection.h"
 #include "pg/conninfo.h"
@@ -84,6 +85,22 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   session.slot_confirmed = start;
 }
 
+// What of a [[table]] shapes its records, less the defaults.
+nlohmann::json choice_settings(const TableConfig& table) {
+  nlohmann::json choice = nlohmann::json::object();
+  if (!table.columns.empty()) choice["columns"] = table.columns;
+  if (!table.exclude.empty()) choice["exclude"] = table.exclude;
+  for (const auto& [column, mask] : table.mask) {
+    choice["mask"][column] = mask == Mask::hash ? "hash" : "redact";
+  }
+  if (table.ops != Operations{}) {
+    choice["ops"] = {table.ops.insert, table.ops.update, table.ops.remove, table.ops.truncate};
+  }
+  if (!table.where.empty()) choice["where"] = table.where;
+  if (!table.key.empty()) choice["key"] = table.key;
+  return choice;
+}
+
 bool contains(const std::vector<std::pair<std::string, std::string>>& names,
               const std::pair<std::string, std::string>& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -109,6 +126,9 @@ void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
         schema, table);
   }
   for (const Finding& finding : identity_findings(coverage.resolved, coverage.plan)) say(finding);
+  for (const Finding& finding : coverage.notes) {
+    if (finding.verdict == Verdict::warn) say(finding);
+  }
 }
 
 }  // namespace
@@ -140,7 +160,10 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .last = {},
                   .slot_confirmed = {}};
   const Coverage coverage = coverage_of(config, *session.sql);
-  if (start.first) require(coverage.findings);
+  if (start.first) {
+    require(coverage.findings);
+    require(filter_findings(config, *session.sql, coverage.resolved));
+  }
   if (!info || (start.first && !coverage.plan.statements.empty())) {
     // Where positions are lost, nothing may be made in the place of what they depend on.
     decide(observe(config, start.permissions, *session.sql, session.replication, identity,
@@ -202,9 +225,12 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
 Coverage coverage_of(const Config& config, pqxx::connection& sql) {
   Coverage coverage;
   coverage.resolved = TableSelection(config).resolve(sql);
-  coverage.plan =
-      pg::plan_publications(sql, config.source.publication, coverage.resolved.tables, true);
+  Chosen chosen = choose(config, sql, coverage.resolved);
+  coverage.plan = pg::plan_publications(sql, config.source.publication, coverage.resolved.tables,
+                                        true, chosen.narrowings);
   coverage.findings = table_findings(coverage.resolved);
+  append(coverage.findings, std::move(chosen.problems));
+  coverage.notes = std::move(chosen.notes);
   append(coverage.findings, publication_findings(coverage.plan));
   append(coverage.findings, rights_findings(coverage.plan));
   coverage.has_slot = pg::slot_info(sql, config.source.slot).has_value();
@@ -265,17 +291,23 @@ publisher::KeyValue position_key(const Config& config) {
 
 std::string record_settings(const Config& config, const std::vector<std::string>& publications) {
   std::vector<std::string> tables;
+  nlohmann::json choices = nlohmann::json::object();
   for (const TableConfig& table : config.tables) {
     tables.push_back(table.pattern ? quoted_name(table.schema, "") + "*"
                                    : quoted_name(table.schema, table.table));
+    if (nlohmann::json choice = choice_settings(table); !choice.empty()) {
+      choices[tables.back()] = std::move(choice);
+    }
   }
   std::sort(tables.begin(), tables.end());
-  return nlohmann::json{{"format", "json"},
-                        {"prefix", config.stream.subject_prefix},
-                        {"publications", publications},
-                        {"tables", tables},
-                        {"exclude", config.source.exclude_tables}}
-      .dump();
+  nlohmann::json settings{{"format", "json"},
+                          {"prefix", config.stream.subject_prefix},
+                          {"publications", publications},
+                          {"tables", tables},
+                          {"exclude", config.source.exclude_tables}};
+  if (!choices.empty()) settings["choices"] = std::move(choices);
+  if (config.source.origin != "any") settings["origin"] = config.source.origin;
+  return settings.dump();
 }
 
 }  // namespace connector

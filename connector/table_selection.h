@@ -19,6 +19,9 @@ class TableSelection {
   // An exact name beats source.exclude_tables, which beats a pattern.
   bool matches(std::string_view schema, std::string_view table) const;
 
+  // The [[table]] that applies: the exact name's, else the pattern's; nullptr: not captured.
+  const TableConfig* find(std::string_view schema, std::string_view table) const;
+
   struct Resolved {
     std::vector<pg::TableInfo> tables;  // what publications must cover, each once
     std::vector<std::string> missing;   // configured by name, and not there

@@ -87,6 +87,7 @@ dsn = "postgresql://w@db1,db2/app"
 slot = "s_1"
 publication = "My Pub"
 exclude_tables = ["public.x", 'a."*"']
+origin = "none"
 replay_window = "90s"
 replay_window_max = "0"
 [nats]
@@ -114,9 +115,15 @@ max_message = "64MiB"
 [[table]]
 name = "public.*"
 snapshot = "never"
+exclude = ["secret", "A b"]
 [[table]]
 name = "public.orders"
 snapshot = "never"
+columns = ["id", "email"]
+mask = { email = "hash", "A b" = "redact" }
+ops = ["delete", "insert"]
+where = "id > 5"
+key = ["email", "id"]
 [log]
 level = "trace"
 format = "json"
@@ -130,6 +137,7 @@ TEST(Config, EveryKeyReachesItsField) {
                      .slot = "s_1",
                      .publication = "My Pub",
                      .exclude_tables = {"public.x", "a.\"*\""},
+                     .origin = "none",
                      .replay_window = milliseconds(90'000),
                      .replay_window_max = 0};
   expected.nats.url = "nats://a:1,tls://[::1]:2,nats://u:p@b";
@@ -152,8 +160,15 @@ TEST(Config, EveryKeyReachesItsField) {
                       .max_in_flight = 10'000,
                       .max_in_flight_bytes = 64ULL << 20,
                       .max_message = 64ULL << 20};
-  expected.tables = {{.schema = "public", .table = "*", .pattern = true},
-                     {.schema = "public", .table = "orders", .pattern = false}};
+  expected.tables = {
+      {.schema = "public", .table = "*", .pattern = true, .exclude = {"secret", "A b"}},
+      {.schema = "public",
+       .table = "orders",
+       .columns = {"id", "email"},
+       .mask = {{"email", Mask::hash}, {"A b", Mask::redact}},
+       .ops = {.update = false, .truncate = false},
+       .where = "id > 5",
+       .key = {"email", "id"}}};
   expected.log = {.level = "trace", .format = "json", .keys = true};
   EXPECT_TRUE(parse_config(every_key, "f.toml") == expected);
 }
