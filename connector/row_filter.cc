@@ -51,8 +51,11 @@ RowFilter::RowFilter(pqxx::connection& sql, const std::string& where, const pg::
                           types.empty() ? "" : " (", types, types.empty() ? "" : ")", where,
                           columns, sql_.quote_name(relation.name)));
   } catch (const pqxx::sql_error& error) {
-    throw BadFilter("its where does not fit its columns: " + first_line(error.what()),
-                    write_it_otherwise);
+    throw BadFilter(
+        "its where does not fit the columns that were sent: " + first_line(error.what()),
+        "where that WAL is of a time before a column or a list of columns was changed, "
+        "run without where until it has been passed (--until current); else correct "
+        "where");
   }
 }
 

@@ -80,7 +80,8 @@ void choose_columns(const TableConfig& config, const pg::TableInfo& table,
   if (!choice.columns_reason.empty()) return;
   std::set<std::string> needed(config.columns.begin(), config.columns.end());
   needed.insert(config.key.begin(), config.key.end());
-  if (choice.narrowing.where.empty() && !config.where.empty()) {
+  // Where the server filters too: what was written before is filtered by walferry.
+  if (!config.where.empty()) {
     for (const pg::TableColumn* column : used_by(config, table, columns)) {
       needed.insert(column->name);
     }

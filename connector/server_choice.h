@@ -2,7 +2,8 @@
 // never leaves it, and which part walferry makes itself. The server narrows only where no UPDATE
 // and no DELETE of the application can fail by it:
 //
-//   columns   a column list, with the identity's columns and the key's added; never under REPLICA
+//   columns   a column list, with the columns of identity, key and filter added; never under
+//   REPLICA
 //             IDENTITY FULL, where any list makes updates fail
 //   where     a row filter, if the identity covers the columns that it uses
 //   exclude   never: a list would have to name all other columns, and one that is added later

@@ -96,7 +96,10 @@ TEST_F(RowFilters, OnATypeThatIsNotBuiltInAreWalferrys) {
   const auto all = finish("t");
   // With the old rows known, nothing is said of rows that never matched.
   EXPECT_EQ(all.size(), 9U + 2U + 2U + 1U) << ops_of(all);
-  expect_folds_to("v = 'happy'");
+  EXPECT_EQ(fold(all, "public", "t"),
+            rows_of(postgres_,
+                    "SELECT json_build_object('id', id), row_to_json(t) FROM t "
+                    "WHERE v = 'happy'"));
 }
 
 TEST_F(RowFilters, OfATableWithoutAKeyAreTheServers) {
@@ -105,7 +108,7 @@ TEST_F(RowFilters, OfATableWithoutAKeyAreTheServers) {
   start();
   expect_writes({"INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 20) i",
                  "UPDATE t SET v = 30 WHERE id < 5", "DELETE FROM t WHERE id = 11"});
-  EXPECT_EQ(published("t"), "walferry_insert (id) (v > 10)");
+  EXPECT_EQ(published("t"), "walferry_insert (id,v) (v > 10)");
   const auto all = finish("t");
   ASSERT_EQ(all.size(), 10U);
   EXPECT_EQ(all[0].after.dump(), R"({"id":11})");
@@ -261,7 +264,7 @@ TEST_F(RowFilters, ThatAPublicationWouldNotTakeAreRefusedAtTheStart) {
                          {"id > random()", "IMMUTABLE"},
                          {"v > extract(epoch FROM now())", "IMMUTABLE"},
                          {"id IN (SELECT 1)", "subquer"},
-                         {"public.mine(id)", "function mine(integer) is not built in"},
+                         {"public.mine(id)", "mine(integer) is not built in"},
                          {"g > 1", "\"g\" does not exist"},
                          {"true); DROP TABLE t; --", "syntax error"}};
   for (const Refused& refused : all) {
