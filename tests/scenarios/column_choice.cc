@@ -292,6 +292,7 @@ class Origins : public ChoiceScenario {
     PgSession session = postgres_.connect();
     session.exec("SELECT pg_replication_origin_session_setup('elsewhere')");
     session.exec(sql);
+    session.exec("SELECT pg_replication_origin_session_reset()");  // a closed session ends later
   }
 };
 
