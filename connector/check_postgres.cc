@@ -8,6 +8,7 @@
 
 #include "connector/attach.h"
 #include "connector/check.h"
+#include "connector/server_choice.h"
 #include "connector/table_selection.h"
 #include "pg/conninfo.h"
 
@@ -180,21 +181,45 @@ Findings publication_state(const PostgresView& seen, const pg::PublicationPlan& 
                        fmt::join(plan.statements, ";\n"))}};
 }
 
+// "inserts, updates, deletes and truncates", or those that are chosen.
+std::string operations_of(const Config& config, const pg::TableInfo& table) {
+  const TableSelection selection(config);
+  const TableConfig* chooser = selection.find(table.schema, table.name);
+  const Operations ops = chooser == nullptr ? Operations{} : chooser->ops;
+  std::vector<std::string> names;
+  if (ops.insert) names.emplace_back("inserts");
+  if (ops.update) names.emplace_back("updates");
+  if (ops.remove) names.emplace_back("deletes");
+  if (ops.truncate) names.emplace_back("truncates");
+  if (names.size() == 1) return names[0];
+  const std::string last = std::move(names.back());
+  names.pop_back();
+  return fmt::format("{} and {}", fmt::join(names, ", "), last);
+}
+
 Findings table_state(const Config& config, PostgresView& seen) {
   const TableSelection::Resolved resolved = TableSelection(config).resolve(*seen.sql);
-  const pg::PublicationPlan plan =
-      pg::plan_publications(*seen.sql, config.source.publication, resolved.tables);
+  Chosen chosen = choose(config, *seen.sql, resolved);
+  const pg::PublicationPlan plan = pg::plan_publications(*seen.sql, config.source.publication,
+                                                         resolved.tables, false, chosen.narrowings);
   Findings found = table_findings(resolved);
+  append(found, std::move(chosen.problems));
   append(found, pattern_findings(config, *seen.sql, resolved.unfit));
   append(found, identity_findings(resolved, plan));
   for (const pg::TableInfo& table : resolved.tables) {
     const std::string name = "table " + readable_name(quoted_name(table.schema, table.name));
     const bool said = std::any_of(found.begin(), found.end(),
                                   [&](const Finding& finding) { return finding.name == name; });
-    if (!said) found.push_back({Verdict::ok, name, "inserts, updates, deletes and truncates", ""});
+    if (!said) found.push_back({Verdict::ok, name, operations_of(config, table), ""});
   }
   std::stable_sort(found.begin(), found.end(),
                    [](const Finding& a, const Finding& b) { return a.name < b.name; });
+  append(found, std::move(chosen.notes));
+  append(found, filter_findings(config, *seen.sql, resolved));
+  for (const pg::TableInfo& table : resolved.tables) {
+    append(found, generated_findings(table, pg::table_columns(*seen.sql, table.oid),
+                                     {.version = seen.server->version}));
+  }
   append(found, readable_findings(resolved.tables, seen.server->user));
   if (plan.problems.empty()) seen.publications = plan.publications;
   append(found, publication_state(seen, plan, resolved.tables));

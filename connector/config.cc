@@ -14,6 +14,7 @@
 #include <tuple>
 #include <utility>
 
+#include "connector/config_choice.h"
 #include "connector/config_reader.h"
 #include "connector/config_values.h"
 
@@ -43,6 +44,7 @@ void read_source(Section section, SourceConfig& source) {
       section.problem("publication", "is the slot's name by default, which " + wrong);
   }
   section.texts("exclude_tables", source.exclude_tables, check_table_name);
+  section.one_of("origin", source.origin, {"any", "none"});
   section.duration("replay_window", source.replay_window, milliseconds(0), "off");
   section.size("replay_window_max", source.replay_window_max, 1, no_limit, "off");
   section.texts("messages", source.messages, check_message_prefix);
@@ -187,27 +189,27 @@ using TableKey = std::tuple<std::string, std::string, bool>;
 void read_table(Section& section, std::vector<TableConfig>& tables,
                 std::map<TableKey, std::uint32_t>& lines) {
   std::string name;
+  TableConfig choice;
+  read_choice(section, choice);
   if (!section.given("name")) {
     section.problem("name", "is missing; write name = \"schema.table\" or \"schema.*\"");
   }
   if (section.text("name", name, check_table_name) && section.given("name")) {
-    const TableConfig table = parse_table_name(name);
+    TableConfig table = std::move(choice);
+    const TableConfig named = parse_table_name(name);
+    table.schema = named.schema;
+    table.table = named.table;
+    table.pattern = named.pattern;
     const auto [first, is_new] =
         lines.emplace(TableKey{table.schema, table.table, table.pattern}, section.line("name"));
     if (!is_new) {
       section.problem(
           "name", fmt::format("the same table is named on line {}; name it once", first->second));
     }
-    tables.push_back(table);
+    tables.push_back(std::move(table));
   }
   section.unbuilt("capture", "\"wal\"");
   read_snapshot_choice(section);
-  section.unbuilt("columns", "[]");
-  section.unbuilt("exclude", "[]");
-  section.unbuilt("mask", "{}");
-  section.unbuilt("ops", R"(["insert", "update", "delete", "truncate"])");
-  section.unbuilt("where", "\"\"");
-  section.unbuilt("key", "[]");
   section.unbuilt_table("diff");
 }
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@ struct SourceConfig {
   std::string publication;                  // never empty: the slot's name by default
   std::vector<std::string> exclude_tables;  // as written: schema.table or schema.*
   std::vector<std::string> messages;        // prefixes of logical messages; {"*"}: all
+  std::string origin = "any";               // "none": what replication applied is left out
   std::chrono::milliseconds replay_window{std::chrono::minutes(5)};  // 0: off
   std::uint64_t replay_window_max = 4ULL << 30;                      // bytes of WAL
   std::string streaming = "off";          // "on": transactions in progress are received, spilled
@@ -60,12 +62,26 @@ struct PublishConfig {
   friend bool operator==(const PublishConfig&, const PublishConfig&) = default;
 };
 
-// `name` of a [[table]], taken apart: each part literal or double-quoted; table "*" (unquoted) is
-// the pattern that takes every table of the schema.
+enum class Mask { none, hash, redact };
+
+// Which records of a table are published, by their op.
+struct Operations {
+  bool insert = true, update = true, remove = true, truncate = true;
+  friend bool operator==(const Operations&, const Operations&) = default;
+};
+
+// A [[table]]: its `name`, taken apart: each part literal or double-quoted; table "*" (unquoted) is
+// the pattern that takes every table of the schema; and what of its rows is published, how.
 struct TableConfig {
-  std::string schema;
-  std::string table;
+  std::string schema = {};
+  std::string table = {};
   bool pattern = false;
+  std::vector<std::string> columns = {};  // only these; empty: all
+  std::vector<std::string> exclude = {};  // all but these; not together with `columns`
+  std::map<std::string, Mask> mask = {};
+  Operations ops = {};
+  std::string where = {};             // an SQL expression; empty: all rows
+  std::vector<std::string> key = {};  // empty: the replica identity
   friend bool operator==(const TableConfig&, const TableConfig&) = default;
 };
 

@@ -241,6 +241,34 @@ bool Section::texts(std::string_view key, std::vector<std::string>& out, const C
   return good;
 }
 
+bool Section::words(std::string_view key, std::map<std::string, std::string>& out,
+                    std::initializer_list<const char*> allowed) {
+  const toml::node* node = take(key);
+  if (node == nullptr) return true;
+  const std::string values = fmt::format("\"{}\"", fmt::join(allowed, "\" or \""));
+  const toml::table* table = node->as_table();
+  if (table == nullptr) {
+    wrong_type(key, fmt::format("a table such as {{ name = {} }}", values), *node);
+    return false;
+  }
+  bool good = true;
+  for (auto&& [word, value] : *table) {
+    const std::string name(word.str());
+    const auto* text = value.as_string();
+    const bool known =
+        text != nullptr && std::find(allowed.begin(), allowed.end(), text->get()) != allowed.end();
+    if (known && !name.empty()) {
+      out[name] = text->get();
+      continue;
+    }
+    problem(key, name.empty() ? "names nothing by \"\"; write a name"
+                              : fmt::format("{} has a value that is not known; use {}", shown(name),
+                                            values));
+    good = false;
+  }
+  return good;
+}
+
 bool Section::boolean(std::string_view key, bool& out) {
   const toml::node* node = take(key);
   if (node == nullptr) return true;

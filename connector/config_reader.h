@@ -18,6 +18,7 @@
 #include <functional>
 #include <initializer_list>
 #include <limits>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -73,6 +74,9 @@ class Section {
   bool secret(std::string_view key, std::string& out, const Check& check = nullptr);  // never shown
   bool one_of(std::string_view key, std::string& out, std::initializer_list<const char*> allowed);
   bool texts(std::string_view key, std::vector<std::string>& out, const Check& check);
+  // A table of the user's own words, each with one of the allowed values: { email = "hash" }.
+  bool words(std::string_view key, std::map<std::string, std::string>& out,
+             std::initializer_list<const char*> allowed);
   bool boolean(std::string_view key, bool& out);
   bool integer(std::string_view key, std::int64_t& out, std::int64_t min, std::int64_t max);
   // `zero_means` non-empty: "0" is allowed too, and that is what it means.

@@ -251,6 +251,11 @@ std::string check_table_name(std::string_view text) {
   }
 }
 
+std::string check_column_name(std::string_view text) {
+  return text.empty() || text.size() > max_name_bytes ? "is no column's name; use 1 to 63 bytes"
+                                                      : "";
+}
+
 std::string check_readable_file(std::string_view text) {
   const std::string path(text);
   struct stat status {};

@@ -28,6 +28,7 @@ std::string check_subject_prefix(std::string_view text);  // no wildcards
 std::string check_subject(std::string_view text);         // a NATS filter, wildcards allowed
 std::string check_nats_urls(std::string_view text);       // comma separated
 std::string check_table_name(std::string_view text);      // what parse_table_name would throw
+std::string check_column_name(std::string_view text);
 std::string check_readable_file(std::string_view text);
 std::string check_spill_dir(std::string_view text);  // "" is fine
 std::string check_dsn(std::string_view text);

@@ -21,8 +21,8 @@ void append_number(std::string& out, std::uint64_t number) {
 }  // namespace
 
 DebeziumEncoder::DebeziumEncoder(const pg::Relation& relation, pg::TypeCatalog& types,
-                                 DebeziumValues& values)
-    : values_(&values), id_(relation.id) {
+                                 DebeziumValues& values, TableChoice choice)
+    : values_(&values), id_(relation.id), choice_(std::move(choice)) {
   source_json_ = ",\"schema\":";
   append_json_string(source_json_, relation.schema);
   source_json_ += ",\"table\":";
@@ -67,6 +67,7 @@ void DebeziumEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
                                  pg::OldRow old_kind) const {
   char separator = '{';
   for (std::size_t i = 0; i < columns_.size(); ++i) {
+    if (!choice_.shown(i)) continue;
     out += separator;
     separator = ',';
     out += columns_[i].label;
@@ -75,7 +76,7 @@ void DebeziumEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
     const bool from_old = in_old && std::holds_alternative<pg::Unchanged>(row[i]);
     append_value(out, i, from_old ? old[i] : row[i]);
   }
-  if (columns_.empty()) out += '{';
+  if (separator == '{') out += '{';
   out += '}';
 }
 
@@ -83,7 +84,9 @@ void DebeziumEncoder::append_value(std::string& out, std::size_t column,
                                    const pg::Value& value) const {
   const auto* text = std::get_if<std::string_view>(&value);
   try {
-    if (text != nullptr) {
+    if (const Mask mask = choice_.mask(column); text != nullptr && mask != Mask::none) {
+      append_masked(out, mask, *text);
+    } else if (text != nullptr) {
       values_->append(out, columns_[column].type, *text);
     } else if (std::holds_alternative<pg::Null>(value)) {
       out += "null";

@@ -18,6 +18,7 @@
 
 #include "connector/debezium_value.h"
 #include "connector/record.h"
+#include "connector/table_choice.h"
 #include "pg/change.h"
 #include "pg/type_catalog.h"
 #include "pg/types.h"
@@ -27,8 +28,10 @@ namespace connector {
 // A table in one shape.
 class DebeziumEncoder {
  public:
-  // Copies what it needs of `relation`; `types` and `values` must live longer.
-  DebeziumEncoder(const pg::Relation& relation, pg::TypeCatalog& types, DebeziumValues& values);
+  // Copies what it needs of `relation`; `types` and `values` must live longer. `choice` is for this
+  // shape.
+  DebeziumEncoder(const pg::Relation& relation, pg::TypeCatalog& types, DebeziumValues& values,
+                  TableChoice choice = {});
 
   // Each appends {"before":…,"after":…. Throws BadValue with the column's name.
   void insert(std::string& out, const pg::Insert& change) const;
@@ -53,6 +56,7 @@ class DebeziumEncoder {
   pg::RelationId id_;
   std::string source_json_;  // ,"schema":"…","table":"…"
   std::vector<Column> columns_;
+  TableChoice choice_;
 };
 
 // The transaction that a record belongs to, as the envelope says it.

@@ -125,8 +125,8 @@ void MessageWriter::refuse(const HeldRecord& record) const {
   throw Stop(
       Exit::precondition,
       fmt::format("{}, position {}{}: the record has {} bytes, and publish.max_message is {}",
-                  record.source, to_string(record.position),
-                  key_for_log(record), record.body.size(), config_.publish.max_message),
+                  record.source, to_string(record.position), key_for_log(record),
+                  record.body.size(), config_.publish.max_message),
       "raise publish.max_message (and max_payload of nats-server), set publish.oversize to "
       "\"split\" or \"omit\", or leave the table out");
 }

@@ -47,8 +47,8 @@ struct Message {
 class MessageWriter {
  public:
   using Finish = std::function<void(std::string& body, bool last)>;
-  using Describe = std::function<std::span<const publisher::Header>(const HeldRecord&,
-                                                                    const char* message_id)>;
+  using Describe =
+      std::function<std::span<const publisher::Header>(const HeldRecord&, const char* message_id)>;
   using Send = std::function<void(const Message&)>;
 
   // `finish` completes a record's body, `describe` gives the headers that its format adds (valid

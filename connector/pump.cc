@@ -31,6 +31,30 @@ constexpr seconds silence_limit{30};
 // While a position is waited for, the server is asked for it this often when nothing arrives.
 constexpr milliseconds until_interval{50};
 
+pg::Row new_row(const pg::Insert& change) { return change.row; }
+pg::Row new_row(const pg::Update& change) { return change.row; }
+pg::Row new_row(const pg::Delete&) { return {}; }
+pg::Row old_row(const pg::Insert&) { return {}; }
+pg::Row old_row(const pg::Update& change) { return change.old; }
+pg::Row old_row(const pg::Delete& change) { return change.old; }
+
+// The change with these rows in the place of its own.
+template <class Encoder>
+void encode(const Encoder& encoder, std::string& out, const pg::Insert& change, pg::Row row,
+            pg::Row) {
+  encoder.insert(out, {change.relation, row});
+}
+template <class Encoder>
+void encode(const Encoder& encoder, std::string& out, const pg::Update& change, pg::Row row,
+            pg::Row old) {
+  encoder.update(out, {change.relation, change.old_kind, old, row});
+}
+template <class Encoder>
+void encode(const Encoder& encoder, std::string& out, const pg::Delete& change, pg::Row,
+            pg::Row old) {
+  encoder.remove(out, {change.relation, change.old_kind, old});
+}
+
 }  // namespace
 
 Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional<pg::Lsn> until)
@@ -145,6 +169,7 @@ void Pump::on(const pg::Begin& begin) {
   transaction_.begin(begin);
   format_.begin(begin);
   xid_ = begin.xid;
+  replicated_ = false;
   ordinal_ = 0;
 }
 
@@ -169,26 +194,9 @@ void Pump::on(const pg::RelationSeen& seen) {
 
 void Pump::on(const pg::TypeSeen& seen) { types_.announced(seen.type, seen.schema, seen.name); }
 
-void Pump::on(const pg::Insert& change) {
-  record(*change.relation, Op::insert, change.row, {},
-         [&](const auto& table, std::string& out, pg::Row row, pg::Row) {
-           table.insert(out, {change.relation, row});
-         });
-}
-
-void Pump::on(const pg::Update& change) {
-  record(*change.relation, Op::update, change.row, change.old,
-         [&](const auto& table, std::string& out, pg::Row row, pg::Row old) {
-           table.update(out, {change.relation, change.old_kind, old, row});
-         });
-}
-
-void Pump::on(const pg::Delete& change) {
-  record(*change.relation, Op::remove, {}, change.old,
-         [&](const auto& table, std::string& out, pg::Row, pg::Row old) {
-           table.remove(out, {change.relation, change.old_kind, old});
-         });
-}
+void Pump::on(const pg::Insert& change) { row(change); }
+void Pump::on(const pg::Update& change) { row(change); }
+void Pump::on(const pg::Delete& change) { row(change); }
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
@@ -201,7 +209,8 @@ void Pump::on(const pg::Truncate& change) {
 void Pump::on(const pg::Message& message) {
   pg::Position position{message.lsn, 0};
   if (message.transactional) {
-    position = {transaction_.commit_lsn(), ++ordinal_};
+    position.commit_lsn = transaction_.commit_lsn();
+    position.ordinal = ++ordinal_;
     format_.count_message();
   } else if (is_over(message.lsn)) {
     return;
@@ -209,7 +218,9 @@ void Pump::on(const pg::Message& message) {
     frontier_.begin();
   }
   session_.reread.saw_change(position);
-  if (selection_.takes_messages_of(message.prefix)) hold(message, position);
+  const bool wanted = !(message.transactional && leaves_out_transaction()) &&
+                      selection_.takes_messages_of(message.prefix);
+  if (wanted) hold(message, position);
   if (message.transactional) return;
   writer_.commit();
   close_transaction(message.lsn);
@@ -245,13 +256,45 @@ void Pump::hold(const pg::Message& message, pg::Position position) {
   held.headers.emplace_back("Walferry-Prefix", prefix);
 }
 
+// Row filters would cost a query for nothing there.
+bool Pump::leaves_out_transaction() const { return replicated_ && config_.source.origin == "none"; }
+
+pg::Position Pump::count(pg::RelationId table) {
+  const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
+  format_.count(table);
+  if (!session_.reread.done()) session_.reread.saw_change(position);
+  return position;
+}
+
+template <class Change>
+void Pump::row(const Change& change) {
+  const pg::Relation& relation = *change.relation;
+  if (leaves_out_transaction()) {
+    count(relation.id);
+    return;
+  }
+  const auto left =
+      table_of(relation).gate.pass(change, change_lsn_, {transaction_.commit_lsn(), ordinal_ + 1});
+  std::visit(
+      [&](const auto& one) {
+        if constexpr (std::is_convertible_v<decltype(one), RowFilter::Nothing>) {
+          count(relation.id);
+        } else {
+          record(relation, op_of(one), new_row(one), old_row(one),
+                 [&](const auto& encoder, std::string& out, pg::Row row, pg::Row old) {
+                   encode(encoder, out, one, row, old);
+                 });
+        }
+      },
+      left);
+}
+
 template <class Encode>
 void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
-  const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
-  format_.count(relation.id);
-  if (!session_.reread.done()) session_.reread.saw_change(position);
+  const pg::Position position = count(relation.id);
+  if (leaves_out_transaction()) return;
   Table& table = table_of(relation);
-  if (!table.selected) return;
+  if (!table.selected || !table.gate.publishes(op, position)) return;
   if (!table.announced && op != Op::truncate) announce(table, relation, position);
   HeldRecord& held = writer_.hold(position);
   held.source.assign(table.source);
@@ -277,7 +320,9 @@ template <class Encode>
 void Pump::shrink(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode,
                   HeldRecord& held) {
   Omission omission(row, old);
-  const auto no_key = [&](std::size_t column) { return !table.encoder->is_key(column); };
+  const auto no_key = [&](std::size_t column) {
+    return table.encoder->shows(column) && !table.encoder->is_key(column);
+  };
   while (held.body.size() + transaction_.end_size() > config_.publish.max_message &&
          omission.take_largest(no_key)) {
     held.body.clear();
@@ -303,9 +348,9 @@ void Pump::announce(Table& table, const pg::Relation& relation, pg::Position pos
       break;
     case ShapeLog::Row::first: break;
   }
-  writer_.schema(position, table.source, schema_subject(config_.stream.subject_prefix, relation),
-                 schema_record(relation, table.encoder->key_columns(),
-                               pg::column_types(*session_.sql, relation), change_lsn_));
+  writer_.schema(
+      position, table.source, schema_subject(config_.stream.subject_prefix, relation),
+      schema_record(table.shown, pg::column_types(*session_.sql, table.shown), change_lsn_));
 }
 
 void Pump::send(const Message& message) {
@@ -335,17 +380,22 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
   const auto found = tables_.find(relation.id.value);
   if (found != tables_.end()) return found->second;
   Table table;
-  table.selected = selection_.matches(relation.schema, relation.name);
+  const TableConfig* config = selection_.find(relation.schema, relation.name);
+  table.selected = config != nullptr;
   if (table.selected) {
+    table.gate =
+        TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_);
     std::vector<std::string> key;
     if (relation.identity == pg::ReplicaIdentity::full) {
       key = pg::primary_key(*session_.sql, relation.id);
     }
-    table.encoder.emplace(relation, key, config_.stream.subject_prefix, values_);
-    table.format = format_.table(relation);
+    table.encoder.emplace(relation, key, config_.stream.subject_prefix, values_,
+                          table.gate.choice());
+    table.format = format_.table(relation, table.gate.choice());
     table.source = "table " + table.encoder->name();
     table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));
-    table.shape = shape_of(relation);
+    table.shown = shown_of(relation, *table.encoder);
+    table.shape = shape_of(table.shown);
   }
   return tables_.emplace(relation.id.value, std::move(table)).first->second;
 }

@@ -27,6 +27,7 @@
 #include "connector/session.h"
 #include "connector/shape_log.h"
 #include "connector/structured_value.h"
+#include "connector/table_gate.h"
 #include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/ack_frontier.h"
@@ -56,9 +57,11 @@ class Pump {
   struct Table {
     bool selected = false;
     std::optional<TableEncoder> encoder;
+    TableGate gate;
     RecordFormat::Table format;
     std::string source;  // "table public.orders"
     // What is known of its shape's announcement; see ShapeLog.
+    pg::Relation shown;
     ShapeLog::Entries* announcements = nullptr;
     std::uint64_t shape = 0;
     bool announced = false;
@@ -79,8 +82,13 @@ class Pump {
   void on(const pg::Truncate& change);
   void on(const pg::Message& message);
   void on(const pg::TypeSeen& seen);
-  void on(const pg::Origin&) {}
+  void on(const pg::Origin&) { replicated_ = true; }
 
+  pg::Position count(pg::RelationId table);
+  bool leaves_out_transaction() const;
+  // Applies the table's `where`, if that is walferry's to do, and records what is left.
+  template <class Change>
+  void row(const Change& change);
   // Counts the change, and hands on its record if its table is captured.
   template <class Encode>
   void record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode);
@@ -125,7 +133,8 @@ class Pump {
   StructuredValues values_{types_};
   RecordFormat format_;
   TransactionEncoder transaction_;
-  pg::TransactionId xid_;  // of the transaction that is being read
+  pg::TransactionId xid_;    // of the transaction that is being read
+  bool replicated_ = false;  // the transaction came by replication, from elsewhere
   std::uint64_t ordinal_ = 0;
   pg::Lsn change_lsn_;
   MessageWriter writer_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "connector/subject.h"
 
@@ -21,8 +22,9 @@ const char* op_name(Op op) { return op_names[static_cast<std::size_t>(op)]; }
 
 TableEncoder::TableEncoder(const pg::Relation& relation,
                            const std::vector<std::string>& primary_key,
-                           const std::string& subject_prefix, StructuredValues& values)
-    : values_(&values), name_(relation.schema + "." + relation.name) {
+                           const std::string& subject_prefix, StructuredValues& values,
+                           TableChoice choice)
+    : values_(&values), name_(relation.schema + "." + relation.name), choice_(std::move(choice)) {
   table_json_ = ",\"schema\":";
   append_json_string(table_json_, relation.schema);
   table_json_ += ",\"table\":";
@@ -43,7 +45,9 @@ TableEncoder::TableEncoder(const pg::Relation& relation,
     encoder.label += ':';
     columns_.push_back(std::move(encoder));
   }
-  if (relation.identity == pg::ReplicaIdentity::full) {
+  if (choice_.key()) {
+    key_ = *choice_.key();
+  } else if (relation.identity == pg::ReplicaIdentity::full) {
     for (const std::string& name : primary_key) {
       const auto found = std::find_if(columns_.begin(), columns_.end(),
                                       [&](const auto& column) { return column.name == name; });
@@ -66,6 +70,8 @@ void TableEncoder::insert(std::string& out, const pg::Insert& change) const {
   append_key(out, change.row, {}, pg::OldRow::none);
   out += ",\"before\":null,\"after\":";
   append_row(out, change.row, {}, pg::OldRow::none);
+  // An update that a row filter made an insert of may lack values too.
+  append_unchanged(out, {nullptr, pg::OldRow::none, {}, change.row});
   append_omitted(out, change.row);
 }
 
@@ -121,6 +127,10 @@ const pg::Value& TableEncoder::resolve(std::size_t column, pg::Row row, pg::Row 
 }
 
 void TableEncoder::append_value(std::string& out, std::size_t column, std::string_view text) const {
+  if (const Mask mask = choice_.mask(column); mask != Mask::none) {
+    append_masked(out, mask, text);
+    return;
+  }
   try {
     const ColumnEncoder& encoder = columns_[column];
     if (encoder.structure == nullptr) {
@@ -139,7 +149,7 @@ void TableEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
   bool first = true;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     const pg::Value& value = resolve(i, row, old, old_kind);
-    if (is_unchanged(value) || is_omitted(value)) continue;
+    if (is_unchanged(value) || is_omitted(value) || !choice_.shown(i)) continue;
     if (!first) out += ',';
     first = false;
     out += columns_[i].label;
@@ -196,6 +206,7 @@ void TableEncoder::append_unchanged(std::string& out, const pg::Update& change) 
   bool any = false;
   for (std::size_t i = 0; i < columns_.size(); ++i) {
     if (!is_unchanged(resolve(i, change.row, change.old, change.old_kind))) continue;
+    if (!choice_.shown(i)) continue;
     out += any ? "," : ",\"unchanged\":[";
     any = true;
     out.append(columns_[i].label, 0, columns_[i].label.size() - 1);

@@ -14,13 +14,14 @@
 #include <vector>
 
 #include "connector/json_value.h"
+#include "connector/op.h"
 #include "connector/structured_value.h"
+#include "connector/table_choice.h"
 #include "pg/change.h"
 #include "pg/types.h"
 
 namespace connector {
 
-enum class Op { insert, update, remove, truncate };
 const char* op_name(Op op);  // insert, update, delete, truncate
 
 // A table in one shape: everything about its records that does not depend on the row.
@@ -28,16 +29,19 @@ class TableEncoder {
  public:
   // What the Relation message lacks is asked of the catalog: `primary_key` is used under REPLICA
   // IDENTITY FULL only, where every column is flagged; the catalog behind `values` says what the
-  // types are. Copies what it needs of `relation`; `values` must live longer.
+  // types are. Copies what it needs of `relation`; `values` must live longer. `choice` is for this
+  // shape.
   TableEncoder(const pg::Relation& relation, const std::vector<std::string>& primary_key,
-               const std::string& subject_prefix, StructuredValues& values);
+               const std::string& subject_prefix, StructuredValues& values,
+               TableChoice choice = {});
 
   const std::string& subject(Op op) const { return subjects_[static_cast<std::size_t>(op)]; }
   const std::string& name() const { return name_; }  // schema.table, for messages
 
   // Whether the column at this place is part of the key.
   bool is_key(std::size_t column) const;
-  const std::vector<std::size_t>& key_columns() const { return key_; }
+  // Whether its value stands in records, in the key at least.
+  bool shows(std::size_t column) const { return choice_.shown(column) || is_key(column); }
 
   // Each appends the record up to and including `unchanged` and `omitted`. Throws BadValue with the
   // column's name.
@@ -70,6 +74,7 @@ class TableEncoder {
   std::string table_json_;  // ,"schema":"…","table":"…"
   std::array<std::string, 4> subjects_;
   std::vector<ColumnEncoder> columns_;
+  TableChoice choice_;
   std::vector<std::size_t> key_;  // places of the key's columns; empty: no key
 };
 

@@ -12,9 +12,9 @@ RecordFormat::RecordFormat(const Config& config, const std::string& database,
   }
 }
 
-RecordFormat::Table RecordFormat::table(const pg::Relation& relation) {
+RecordFormat::Table RecordFormat::table(const pg::Relation& relation, const TableChoice& choice) {
   Table table;
-  if (debezium_) table.debezium.emplace(relation, types_, debezium_values_);
+  if (debezium_) table.debezium.emplace(relation, types_, debezium_values_, choice);
   table.event_subject = escape_attribute(relation.schema + "." + relation.name);
   return table;
 }

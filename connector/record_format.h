@@ -29,7 +29,7 @@ class RecordFormat {
     std::optional<DebeziumEncoder> debezium;
     std::string event_subject;  // schema.table, escaped
   };
-  Table table(const pg::Relation& relation);
+  Table table(const pg::Relation& relation, const TableChoice& choice = {});
 
   void begin(const pg::Begin& begin);
   // Every change of the transaction, published or not: Debezium's records count by table.

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "connector/json_value.h"
 #include "connector/subject.h"
 
@@ -27,11 +25,22 @@ std::string schema_subject(const std::string& prefix, const pg::Relation& relati
                      escape_token(relation.name));
 }
 
-std::string schema_record(const pg::Relation& relation, std::span<const std::size_t> key,
-                          const std::vector<std::string>& types, pg::Lsn lsn) {
-  std::string out = "{\"columns\":[";
+pg::Relation shown_of(const pg::Relation& relation, const TableEncoder& encoder) {
+  pg::Relation shown = relation;
+  shown.columns.clear();
   for (std::size_t i = 0; i < relation.columns.size(); ++i) {
-    const pg::Column& column = relation.columns[i];
+    if (!encoder.shows(i)) continue;
+    shown.columns.push_back(relation.columns[i]);
+    shown.columns.back().key = encoder.is_key(i);
+  }
+  return shown;
+}
+
+std::string schema_record(const pg::Relation& shown, const std::vector<std::string>& types,
+                          pg::Lsn lsn) {
+  std::string out = "{\"columns\":[";
+  for (std::size_t i = 0; i < shown.columns.size(); ++i) {
+    const pg::Column& column = shown.columns[i];
     out += i == 0 ? "{\"name\":" : ",{\"name\":";
     append_json_string(out, column.name);
     out += ",\"type\":";
@@ -40,10 +49,9 @@ std::string schema_record(const pg::Relation& relation, std::span<const std::siz
     } else {
       append_json_string(out, types[i]);
     }
-    const bool in_key = std::find(key.begin(), key.end(), i) != key.end();
-    out += fmt::format(",\"type_oid\":{},\"key\":{}}}", column.type.value, in_key);
+    out += fmt::format(",\"type_oid\":{},\"key\":{}}}", column.type.value, column.key);
   }
-  out += fmt::format("],\"identity\":\"{}\",\"lsn\":\"{}\"}}", identity_name(relation.identity),
+  out += fmt::format("],\"identity\":\"{}\",\"lsn\":\"{}\"}}", identity_name(shown.identity),
                      to_string(lsn));
   return out;
 }

@@ -13,6 +13,7 @@
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/resume.h"
+#include "connector/server_choice.h"
 #include "connector/stop.h"
 #include "connector/table_selection.h"
 #include "pg/conninfo.h"
@@ -114,6 +115,22 @@ void load_shapes(Session& session, const Observed& seen, const Resume& plan, con
   session.shapes.drop_after(plan.known.anchor);
 }
 
+// What of a [[table]] shapes its records, less the defaults.
+nlohmann::json choice_settings(const TableConfig& table) {
+  nlohmann::json choice = nlohmann::json::object();
+  if (!table.columns.empty()) choice["columns"] = table.columns;
+  if (!table.exclude.empty()) choice["exclude"] = table.exclude;
+  for (const auto& [column, mask] : table.mask) {
+    choice["mask"][column] = mask == Mask::hash ? "hash" : "redact";
+  }
+  if (table.ops != Operations{}) {
+    choice["ops"] = {table.ops.insert, table.ops.update, table.ops.remove, table.ops.truncate};
+  }
+  if (!table.where.empty()) choice["where"] = table.where;
+  if (!table.key.empty()) choice["key"] = table.key;
+  return choice;
+}
+
 bool contains(const std::vector<std::pair<std::string, std::string>>& names,
               const std::pair<std::string, std::string>& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -139,6 +156,9 @@ void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
         schema, table);
   }
   for (const Finding& finding : identity_findings(coverage.resolved, coverage.plan)) say(finding);
+  for (const Finding& finding : coverage.notes) {
+    if (finding.verdict == Verdict::warn) say(finding);
+  }
 }
 
 }  // namespace
@@ -163,7 +183,11 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   if (slot_now) require(slot_findings(config.source.slot, *slot_now, server));
   // Before the wait: a standby must not stop at what has changed behind the worker's back.
   std::optional<Coverage> before;
-  if (start.first) require((before = coverage_of(config, *sql))->findings);
+  if (start.first) {
+    before = coverage_of(config, *sql);
+    require(before->findings);
+    require(filter_findings(config, *sql, before->resolved));
+  }
   const Waited waited = wait_for_slot(*sql, config.source.slot, wakeup);
   if (waited == Waited::stopped) return nullptr;
   if (waited == Waited::stood_by) start.first = false;
@@ -257,9 +281,12 @@ void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
 Coverage coverage_of(const Config& config, pqxx::connection& sql) {
   Coverage coverage;
   coverage.resolved = TableSelection(config).resolve(sql);
-  coverage.plan =
-      pg::plan_publications(sql, config.source.publication, coverage.resolved.tables, true);
+  Chosen chosen = choose(config, sql, coverage.resolved);
+  coverage.plan = pg::plan_publications(sql, config.source.publication, coverage.resolved.tables,
+                                        true, chosen.narrowings);
   coverage.findings = table_findings(coverage.resolved);
+  append(coverage.findings, std::move(chosen.problems));
+  coverage.notes = std::move(chosen.notes);
   append(coverage.findings, publication_findings(coverage.plan));
   append(coverage.findings, rights_findings(coverage.plan));
   coverage.has_slot = pg::slot_info(sql, config.source.slot).has_value();
@@ -336,9 +363,13 @@ pg::SpoolSettings spool_settings(const Config& config) {
 
 std::string record_settings(const Config& config, const std::vector<std::string>& publications) {
   std::vector<std::string> tables;
+  nlohmann::json choices = nlohmann::json::object();
   for (const TableConfig& table : config.tables) {
     tables.push_back(table.pattern ? quoted_name(table.schema, "") + "*"
                                    : quoted_name(table.schema, table.table));
+    if (nlohmann::json choice = choice_settings(table); !choice.empty()) {
+      choices[tables.back()] = std::move(choice);
+    }
   }
   std::sort(tables.begin(), tables.end());
   nlohmann::json settings{{"format", config.publish.format},
@@ -354,6 +385,8 @@ std::string record_settings(const Config& config, const std::vector<std::string>
   if (publish.pack != "none" || publish.oversize != "stop") {
     settings["max_message"] = publish.max_message;
   }
+  if (!choices.empty()) settings["choices"] = std::move(choices);
+  if (config.source.origin != "any") settings["origin"] = config.source.origin;
   return settings.dump();
 }
 

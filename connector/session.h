@@ -67,7 +67,8 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
 struct Coverage {
   TableSelection::Resolved resolved;
   pg::PublicationPlan plan;
-  Findings findings;  // what cannot be covered
+  Findings findings;  // what cannot be covered, or not as it is chosen
+  Findings notes;     // how the choice of rows and columns is made
   bool has_slot = false;
 };
 Coverage coverage_of(const Config& config, pqxx::connection& sql);

@@ -25,12 +25,18 @@ TableSelection::TableSelection(const Config& config)
 }
 
 bool TableSelection::matches(std::string_view schema, std::string_view table) const {
-  const auto any = [&](const std::vector<TableConfig>& list, auto test) {
-    return std::any_of(list.begin(), list.end(),
-                       [&](const TableConfig& config) { return test(config, schema, table); });
+  return find(schema, table) != nullptr;
+}
+
+const TableConfig* TableSelection::find(std::string_view schema, std::string_view table) const {
+  const auto first = [&](const std::vector<TableConfig>& list, auto test) -> const TableConfig* {
+    const auto found = std::find_if(list.begin(), list.end(), [&](const TableConfig& config) {
+      return test(config, schema, table);
+    });
+    return found == list.end() ? nullptr : &*found;
   };
-  if (any(tables_, names)) return true;
-  return any(tables_, covers) && !any(excluded_, covers);
+  if (const TableConfig* exact = first(tables_, names)) return exact;
+  return first(excluded_, covers) != nullptr ? nullptr : first(tables_, covers);
 }
 
 bool TableSelection::takes_messages_of(std::string_view prefix) const {

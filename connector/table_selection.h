@@ -21,6 +21,8 @@ class TableSelection {
 
   // Whether logical messages of this prefix are published.
   bool takes_messages_of(std::string_view prefix) const;
+  // The [[table]] that applies: the exact name's, else the pattern's; nullptr: not captured.
+  const TableConfig* find(std::string_view schema, std::string_view table) const;
 
   struct Resolved {
     std::vector<pg::TableInfo> tables;  // what publications must cover, each once

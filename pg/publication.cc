@@ -3,23 +3,43 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <set>
+#include <string_view>
 
 namespace pg {
 namespace {
 
 using Name = std::pair<std::string, std::string>;
 
+constexpr int narrowing_since = 150000;  // column lists and row filters
+constexpr int generated_since = 180000;  // publish_generated_columns
+
 std::string quoted(pqxx::connection& sql, const Name& name) {
   return sql.quote_name(name.first) + "." + sql.quote_name(name.second);
 }
 
+// As one table of a publication: ONLY "s"."t" ("a", "b") WHERE (…).
+std::string narrowed(pqxx::connection& sql, const Name& name, const Narrowing& narrowing) {
+  std::string text = "ONLY " + quoted(sql, name);
+  for (const std::string& column : narrowing.columns) {
+    text += (&column == &narrowing.columns.front() ? " (" : ", ") + sql.quote_name(column);
+  }
+  if (!narrowing.columns.empty()) text += ')';
+  // A comment at the text's end must not take the bracket with it.
+  if (!narrowing.where.empty()) text += " WHERE (" + narrowing.where + "\n)";
+  return text;
+}
+
 // ONLY, so that a child of an inheritance parent is published when it is configured, not by its
 // descent; on a partitioned table the word has no effect.
-std::string table_list(pqxx::connection& sql, const std::vector<Name>& names) {
+std::string table_list(pqxx::connection& sql, const std::vector<Name>& names,
+                       const Narrowings& narrowings = {}) {
   std::string list;
   for (const Name& name : names) {
-    list += fmt::format("{}ONLY {}", list.empty() ? "" : ", ", quoted(sql, name));
+    const auto found = narrowings.find(name);
+    if (!list.empty()) list += ", ";
+    list += narrowed(sql, name, found == narrowings.end() ? Narrowing{} : found->second);
   }
   return list;
 }
@@ -32,27 +52,143 @@ std::vector<Name> minus(const std::vector<Name>& a, const std::vector<Name>& b) 
   return left;
 }
 
-void plan_create(pqxx::connection& sql, const std::string& name, const char* operations,
-                 const std::vector<Name>& wanted, std::vector<std::string>& statements) {
-  const std::string list = table_list(sql, wanted);
-  statements.push_back(fmt::format(
-      "CREATE PUBLICATION {}{}{} WITH (publish = '{}', publish_via_partition_root = true)",
-      sql.quote_name(name), list.empty() ? "" : " FOR TABLE ", list, operations));
-  statements.push_back(
-      fmt::format("COMMENT ON PUBLICATION {} IS '{}'", sql.quote_name(name), publication_comment));
+// FNV-1a: it tells one filter from another, and from none.
+std::string filter_mark(const Name& table, const std::string& where) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  const auto add = [&](const std::string& text) {
+    for (std::size_t i = 0; i <= text.size(); ++i) {  // its end, a NUL, too
+      hash = (hash ^ static_cast<unsigned char>(text.c_str()[i])) * 0x100000001b3;
+    }
+  };
+  add(table.first);
+  add(table.second);
+  add(where);
+  return fmt::format("{:016x}", hash);
 }
 
-void plan_alter(pqxx::connection& sql, const std::string& name, const PublicationInfo& now,
-                const std::vector<Name>& wanted, std::vector<std::string>& statements) {
-  const std::vector<Name> surplus = minus(now.tables, wanted);
-  const std::vector<Name> missing = minus(wanted, now.tables);
+constexpr std::string_view marks_follow = "; filters";
+
+std::string comment_of(const std::set<std::string>& marks) {
+  std::string comment = publication_comment;
+  if (!marks.empty()) comment += marks_follow;
+  for (const std::string& mark : marks) comment += " " + mark;
+  return comment;
+}
+
+// Nothing when the comment is not of walferry's making.
+std::optional<std::set<std::string>> marks_in(std::string_view comment) {
+  const std::string_view ours = publication_comment;
+  if (comment.substr(0, ours.size()) != ours) return std::nullopt;
+  comment.remove_prefix(ours.size());
+  std::set<std::string> marks;
+  if (comment.empty()) return marks;
+  if (comment.substr(0, marks_follow.size()) != marks_follow) return std::nullopt;
+  comment.remove_prefix(marks_follow.size());
+  while (!comment.empty()) {
+    comment.remove_prefix(1);
+    const std::string_view mark = comment.substr(0, comment.find(' '));
+    marks.emplace(mark);
+    comment.remove_prefix(mark.size());
+  }
+  return marks;
+}
+
+// What one of our two publications is to be.
+struct Wanted {
+  std::string name;
+  const char* operations;
+  std::vector<Name> tables;
+  const Narrowings& narrowings;
+  const std::set<Name>& left;  // these stay as they are: they belong to another role
+  bool with_generated;
+
+  const Narrowing& of(const Name& table) const {
+    static const Narrowing whole;
+    const auto found = narrowings.find(table);
+    return found == narrowings.end() ? whole : found->second;
+  }
+  std::set<std::string> marks(const std::set<std::string>& now) const {
+    std::set<std::string> marks;
+    for (const Name& table : tables) {
+      if (of(table).where.empty()) continue;
+      const std::string mark = filter_mark(table, of(table).where);
+      if (left.count(table) == 0 || now.count(mark) > 0) marks.insert(mark);
+    }
+    return marks;
+  }
+  std::string comment(pqxx::connection& sql, const std::set<std::string>& now) const {
+    return fmt::format("COMMENT ON PUBLICATION {} IS '{}'", sql.quote_name(name),
+                       comment_of(marks(now)));
+  }
+};
+
+void plan_create(pqxx::connection& sql, const Wanted& wanted,
+                 std::vector<std::string>& statements) {
+  const std::string list = table_list(sql, wanted.tables, wanted.narrowings);
+  statements.push_back(fmt::format(
+      "CREATE PUBLICATION {}{}{} WITH (publish = '{}', publish_via_partition_root = true{})",
+      sql.quote_name(wanted.name), list.empty() ? "" : " FOR TABLE ", list, wanted.operations,
+      wanted.with_generated ? ", publish_generated_columns = stored" : ""));
+  statements.push_back(wanted.comment(sql, {}));
+}
+
+bool is_as_wanted(const PublicationInfo& now, const Name& table, const Narrowing& narrowing) {
+  const auto list = now.lists.find(table);
+  const std::set<std::string> columns =
+      list == now.lists.end() ? std::set<std::string>{} : list->second;
+  if (columns != std::set<std::string>(narrowing.columns.begin(), narrowing.columns.end())) {
+    return false;
+  }
+  if (narrowing.where.empty()) return now.filtered.count(table) == 0;
+  return now.filtered.count(table) > 0 &&
+         now.filter_marks.count(filter_mark(table, narrowing.where)) > 0;
+}
+
+void plan_alter(pqxx::connection& sql, const PublicationInfo& now, const Wanted& wanted,
+                std::vector<std::string>& statements) {
+  std::vector<Name> surplus = minus(now.tables, wanted.tables);
+  std::vector<Name> missing = minus(wanted.tables, now.tables);
+  for (const Name& table : minus(now.tables, surplus)) {
+    if (wanted.left.count(table) > 0 || is_as_wanted(now, table, wanted.of(table))) continue;
+    surplus.push_back(table);
+    missing.push_back(table);
+  }
+  const std::string name = sql.quote_name(wanted.name);
+  if (wanted.with_generated && !now.with_generated) {
+    statements.push_back(
+        fmt::format("ALTER PUBLICATION {} SET (publish_generated_columns = stored)", name));
+  }
   if (!surplus.empty()) {
-    statements.push_back(fmt::format("ALTER PUBLICATION {} DROP TABLE {}", sql.quote_name(name),
-                                     table_list(sql, surplus)));
+    statements.push_back(
+        fmt::format("ALTER PUBLICATION {} DROP TABLE {}", name, table_list(sql, surplus)));
   }
   if (!missing.empty()) {
-    statements.push_back(fmt::format("ALTER PUBLICATION {} ADD TABLE {}", sql.quote_name(name),
-                                     table_list(sql, missing)));
+    statements.push_back(fmt::format("ALTER PUBLICATION {} ADD TABLE {}", name,
+                                     table_list(sql, missing, wanted.narrowings)));
+  }
+  if (now.filter_marks != wanted.marks(now.filter_marks)) {
+    statements.push_back(wanted.comment(sql, now.filter_marks));
+  }
+}
+
+// The tables of one of our own, as written: pg_publication_tables names the root in a partition's
+// place.
+void look_at_tables(pqxx::nontransaction& work, const std::string& name, PublicationInfo& info) {
+  const bool can_narrow = work.conn().server_version() >= narrowing_since;
+  for (const auto& row : work.exec(fmt::format(
+           R"(
+    SELECT n.nspname, c.relname, {} AS filtered, a.attname
+      FROM pg_publication_rel r
+      JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+      LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND {}
+     WHERE p.pubname = {} ORDER BY c.oid, a.attnum)",
+           can_narrow ? "r.prqual IS NOT NULL" : "false",
+           can_narrow ? "a.attnum = ANY (r.prattrs::int2[])" : "false", work.quote(name)))) {
+    const Name table(row[0].c_str(), row[1].c_str());
+    if (info.tables.empty() || info.tables.back() != table) info.tables.push_back(table);
+    if (row[2].as<bool>()) info.filtered.insert(table);
+    if (!row[3].is_null()) info.lists[table].insert(row[3].c_str());
   }
 }
 
@@ -96,13 +232,13 @@ std::string insert_publication(const std::string& publication) { return publicat
 
 std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std::string& name) {
   pqxx::nontransaction work(sql);
-  const pqxx::result found =
-      work.exec(fmt::format(R"(
+  const pqxx::result found = work.exec(fmt::format(
+      R"(
     SELECT p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot,
-           coalesce(obj_description(p.oid, 'pg_publication') = {}, false) AS ours,
-           pg_has_role(p.pubowner, 'USAGE') AS owned
+           coalesce(obj_description(p.oid, 'pg_publication'), '') AS comment,
+           pg_has_role(p.pubowner, 'USAGE') AS owned, {} AS with_generated
       FROM pg_publication p WHERE p.pubname = {})",
-                            sql.quote(publication_comment), sql.quote(name)));
+      sql.server_version() >= generated_since ? "p.pubgencols = 's'" : "false", sql.quote(name)));
   if (found.empty()) return std::nullopt;
   PublicationInfo info;
   info.inserts = found[0]["pubinsert"].as<bool>();
@@ -110,23 +246,17 @@ std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std
   info.deletes = found[0]["pubdelete"].as<bool>();
   info.truncates = found[0]["pubtruncate"].as<bool>();
   info.via_root = found[0]["pubviaroot"].as<bool>();
-  info.ours = found[0]["ours"].as<bool>();
+  const auto marks = marks_in(found[0]["comment"].c_str());
+  info.ours = marks.has_value();
+  info.with_generated = found[0]["with_generated"].as<bool>();
   info.owned = found[0]["owned"].as<bool>();
 
   if (info.ours) {
-    // As written: pg_publication_tables names the root in a partition's place.
-    for (const auto& row : work.exec(fmt::format(R"(
-    SELECT n.nspname, c.relname FROM pg_publication_rel r
-      JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid
-      JOIN pg_namespace n ON n.oid = c.relnamespace
-     WHERE p.pubname = {})",
-                                                 sql.quote(name)))) {
-      info.tables.emplace_back(row[0].c_str(), row[1].c_str());
-    }
+    info.filter_marks = *marks;
+    look_at_tables(work, name, info);
     return info;
   }
-  // Column lists and row filters exist from PostgreSQL 15 on.
-  const bool can_narrow = sql.server_version() >= 150000;
+  const bool can_narrow = sql.server_version() >= narrowing_since;
   const pqxx::result tables = work.exec(fmt::format(
       R"(
     SELECT t.schemaname, t.tablename, {} AS narrowed
@@ -146,7 +276,8 @@ std::optional<PublicationInfo> publication_info(pqxx::connection& sql, const std
 }
 
 PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name,
-                                  const std::vector<TableInfo>& tables, bool leave_unowned) {
+                                  const std::vector<TableInfo>& tables, bool leave_unowned,
+                                  const Narrowings& narrowings) {
   PublicationPlan plan;
   const auto main = publication_info(sql, name);
   if (main && !main->ours) {
@@ -168,11 +299,13 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
   };
   std::vector<Name> with_identity;
   std::vector<Name> without;
+  std::set<Name> left;
   for (const TableInfo& table : tables) {
     const Name table_name(table.schema, table.name);
     if (!covers(main, table_name) && !covers(inserts, table_name)) {
       plan.added.push_back(table_name);
     }
+    if (!table.owned) left.insert(table_name);
     if (!table.owned && !covers(table.has_identity ? main : inserts, table_name)) {
       plan.unowned.push_back(table_name);
       if (leave_unowned) {
@@ -183,28 +316,53 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
     }
     (table.has_identity ? with_identity : without).push_back(table_name);
   }
+  const bool with_generated = sql.server_version() >= generated_since;
   bool creates = false;
-  const auto plan_one = [&](const std::string& publication, const char* operations,
-                            const std::optional<PublicationInfo>& now,
-                            const std::vector<Name>& wanted) {
+  const auto plan_one = [&](const std::optional<PublicationInfo>& now, const Wanted& wanted) {
     if (now) {
       const std::size_t before = plan.statements.size();
-      plan_alter(sql, publication, *now, wanted, plan.statements);
+      plan_alter(sql, *now, wanted, plan.statements);
       if (plan.statements.size() > before && !now->owned) {
-        plan.lacks.push_back("does not own publication " + publication);
+        plan.lacks.push_back("does not own publication " + wanted.name);
       }
     } else {
       creates = true;
-      plan_create(sql, publication, operations, wanted, plan.statements);
+      plan_create(sql, wanted, plan.statements);
     }
   };
-  plan_one(name, "insert, update, delete, truncate", main, with_identity);
-  plan_one(inserts_name, "insert, truncate", inserts, without);
+  plan_one(main, {name, "insert, update, delete, truncate", with_identity, narrowings, left,
+                  with_generated});
+  plan_one(inserts, {inserts_name, "insert, truncate", without, narrowings, left, with_generated});
   const ServerInfo server = server_info(sql);
   if (creates && !server.may_create_publication) {
     plan.lacks.push_back("has no CREATE on database " + server.database);
   }
   return plan;
+}
+
+std::optional<Lsn> filter_in_force(pqxx::connection& sql,
+                                   const std::vector<std::string>& publications,
+                                   RelationId relation, const std::string& where) {
+  if (sql.server_version() < narrowing_since) return std::nullopt;
+  std::string names;
+  for (const std::string& name : publications) {
+    names += (names.empty() ? "" : ", ") + sql.quote(name);
+  }
+  pqxx::nontransaction work(sql);
+  for (const auto& row : work.exec(fmt::format(R"(
+    SELECT n.nspname, c.relname, coalesce(obj_description(p.oid, 'pg_publication'), ''),
+           pg_current_wal_insert_lsn()
+      FROM pg_publication_rel r
+      JOIN pg_publication p ON p.oid = r.prpubid JOIN pg_class c ON c.oid = r.prrelid
+      JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE p.pubname IN ({}) AND r.prrelid = {} AND r.prqual IS NOT NULL)",
+                                               names, relation.value))) {
+    const auto marks = marks_in(row[2].c_str());
+    if (marks && marks->count(filter_mark({row[0].c_str(), row[1].c_str()}, where)) > 0) {
+      return parse_lsn(row[3].c_str());
+    }
+  }
+  return std::nullopt;
 }
 
 void apply(pqxx::connection& sql, const PublicationPlan& plan) {

@@ -88,6 +88,7 @@ slot = "s_1"
 publication = "My Pub"
 exclude_tables = ["public.x", 'a."*"']
 messages = ["audit", "*"]
+origin = "none"
 replay_window = "90s"
 replay_window_max = "0"
 streaming = "on"
@@ -121,9 +122,15 @@ max_message = "64MiB"
 [[table]]
 name = "public.*"
 snapshot = "never"
+exclude = ["secret", "A b"]
 [[table]]
 name = "public.orders"
 snapshot = "never"
+columns = ["id", "email"]
+mask = { email = "hash", "A b" = "redact" }
+ops = ["delete", "insert"]
+where = "id > 5"
+key = ["email", "id"]
 [log]
 level = "trace"
 format = "json"
@@ -138,6 +145,7 @@ TEST(Config, EveryKeyReachesItsField) {
                      .publication = "My Pub",
                      .exclude_tables = {"public.x", "a.\"*\""},
                      .messages = {"audit", "*"},
+                     .origin = "none",
                      .replay_window = milliseconds(90'000),
                      .replay_window_max = 0,
                      .streaming = "on",
@@ -166,8 +174,15 @@ TEST(Config, EveryKeyReachesItsField) {
                       .pack = "transaction",
                       .max_message = 64ULL << 20,
                       .oversize = "split"};
-  expected.tables = {{.schema = "public", .table = "*", .pattern = true},
-                     {.schema = "public", .table = "orders", .pattern = false}};
+  expected.tables = {
+      {.schema = "public", .table = "*", .pattern = true, .exclude = {"secret", "A b"}},
+      {.schema = "public",
+       .table = "orders",
+       .columns = {"id", "email"},
+       .mask = {{"email", Mask::hash}, {"A b", Mask::redact}},
+       .ops = {.update = false, .truncate = false},
+       .where = "id > 5",
+       .key = {"email", "id"}}};
   expected.log = {.level = "trace", .format = "json", .keys = true};
   EXPECT_TRUE(parse_config(every_key, "f.toml") == expected);
 }

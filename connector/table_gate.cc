@@ -1,0 +1,71 @@
+#include "connector/table_gate.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "connector/saved_position.h"
+#include "connector/stop.h"
+#include "pg/publication.h"
+#include "pg/table_columns.h"
+
+namespace connector {
+
+TableGate::TableGate(const TableConfig& config, const pg::Relation& relation,
+                     const std::string& publication, pqxx::connection& sql, pg::Lsn at)
+    : name_(relation.schema + "." + relation.name),
+      choice_(config, relation),
+      where_(config.where),
+      sql_(&sql) {
+  const auto refuse = [&](const std::string& column, const char* why) {
+    throw Stop(Exit::precondition,
+               fmt::format("table {}, position {}: there is no column \"{}\", which its {}", name_,
+                           to_string(at), column, why),
+               "correct its [[table]] in the configuration");
+  };
+  for (const std::string& column : choice_.missing_key()) refuse(column, "key names");
+  if (!config.pattern && !choice_.unseen().empty()) {
+    // Where the table has it today, this shape is of a time before. Where it has not, the column
+    // may have been renamed, and would be shown.
+    const pg::TableColumns today = pg::table_columns(sql, relation.id.value);
+    for (const std::string& column : choice_.unseen()) {
+      if (today.find(column) == nullptr) refuse(column, "mask or exclude names");
+    }
+  }
+  if (!where_.empty()) {
+    server_since_ = pg::filter_in_force(sql, {publication, pg::insert_publication(publication)},
+                                        relation.id, where_);
+  }
+}
+
+template <class Change>
+RowFilter::Left TableGate::filtered(const Change& change, pg::Position position) {
+  try {
+    if (filter_ == nullptr) {
+      filter_ = std::make_unique<RowFilter>(*sql_, where_, *change.relation);
+    }
+    return filter_->pass(change);
+  } catch (const BadFilter& bad) {
+    throw Stop(
+        Exit::precondition,
+        fmt::format("table {}, position {}: {}", name_, connector::to_string(position), bad.what()),
+        bad.hint());
+  }
+}
+
+template RowFilter::Left TableGate::filtered(const pg::Insert& change, pg::Position position);
+template RowFilter::Left TableGate::filtered(const pg::Update& change, pg::Position position);
+template RowFilter::Left TableGate::filtered(const pg::Delete& change, pg::Position position);
+
+// An old row can be named by the configured key only where Postgres sends its columns of old rows.
+void TableGate::require_key(Op op, pg::Position position) const {
+  if (op == Op::insert || op == Op::truncate) return;
+  throw Stop(
+      Exit::precondition,
+      fmt::format("table {}, position {}: its key has column {}, which its replica identity "
+                  "had not at that place",
+                  name_, connector::to_string(position), fmt::join(choice_.uncovered_key(), ", ")),
+      "take the column out of key, or the op out of ops; REPLICA IDENTITY FULL covers it "
+      "from then on");
+}
+
+}  // namespace connector
