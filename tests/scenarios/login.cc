@@ -95,7 +95,7 @@ TEST_F(MutedLogin, AUserWhoMayNotPublishTheRecordsIsToldTheirSubject) {
   start();
   exec("INSERT INTO t VALUES (1, 'x')");
   const std::string error = errors_in(expect_exit(3));
-  EXPECT_TRUE(says(error, "cdc._schema.public.t")) << error;
+  EXPECT_TRUE(says(error, "Publish to \"cdc.")) << error;
   EXPECT_TRUE(says(error, "permissions")) << error;
 }
 
