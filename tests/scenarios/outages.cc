@@ -259,8 +259,9 @@ TEST_F(Outages, AFastShutdownOfPostgresDoesNotWaitForTheReplayWindow) {
   const std::uint64_t end = oracle_->read().back().end_lsn;
   EXPECT_LT(postgres_.confirmed_flush("walferry"), end);
   const auto begin = Clock::now();
-  postgres_.stop();  // throws when it takes a minute
-  EXPECT_LT(Clock::now() - begin, seconds(20));
+  postgres_.stop();
+  // Before anything else of walferry's touches the server and finds it gone: that is within 10 s.
+  EXPECT_LT(Clock::now() - begin, seconds(5));
   postgres_.start();
   EXPECT_LT(postgres_.confirmed_flush("walferry"), end) << "the answers have confirmed nothing";
   wait_streaming();
