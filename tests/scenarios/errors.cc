@@ -106,9 +106,6 @@ INSTANTIATE_TEST_SUITE_P(
                     {"outbox"}},
         WrongConfig{
             "dedup", [](Settings& s) { s.set("publish", "order", "\"dedup\""); }, {"order"}},
-        WrongConfig{"debezium",
-                    [](Settings& s) { s.set("publish", "format", "\"debezium\""); },
-                    {"format"}},
         WrongConfig{
             "diff",
             [](Settings& s) { s.table("public.u", "snapshot = \"never\"\ncapture = \"diff\""); },

@@ -22,6 +22,7 @@ class Formats : public Scenario {
     wait_stored(messages);
     walferry_.stop();
     std::vector<Stored> all = js().read("CDC");
+    std::erase_if(all, [](const Stored& message) { return is_schema_record(message); });
     EXPECT_EQ(all.size(), messages);
     return all;
   }
@@ -147,7 +148,7 @@ TEST_F(Formats, CloudEventsHaveTheirAttributesInHeadersAndTheRecordAsBody) {
                             [](const auto& header) { return header.first.rfind("ce-", 0) == 0; }),
               7);
   }
-  EXPECT_TRUE(each_change_once(all, *oracle_));
+  EXPECT_TRUE(each_change_once(js().read("CDC"), *oracle_));
 }
 
 TEST_F(Formats, AChangeOfFormatGoesOnInTheSameStream) {
@@ -157,12 +158,13 @@ TEST_F(Formats, AChangeOfFormatGoesOnInTheSameStream) {
   walferry_.stop();
   for (const std::string format : {"debezium", "cloudevents", "json"}) {
     start_as(format);
-    const std::uint64_t before = js().last_sequence("CDC");
+    const std::uint64_t before = stored_records();
     exec("UPDATE t SET v = " + sql_literal(format));
     wait_stored(before + 1);
     walferry_.stop();
   }
-  const auto all = js().read("CDC");
+  auto all = js().read("CDC");
+  std::erase_if(all, [](const Stored& message) { return is_schema_record(message); });
   ASSERT_EQ(all.size(), 4U);
   EXPECT_EQ(body(all[1])["op"], "u");
   EXPECT_EQ(all[2].headers.count("ce-id"), 1U);

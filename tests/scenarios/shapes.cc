@@ -162,7 +162,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Kill{"shape_saved", 1}, Kill{"shape_saved", 2}, Kill{"shape_saved", 3},
                     Kill{"before_publish", 1}, Kill{"before_publish", 2}, Kill{"before_publish", 4},
                     Kill{"before_publish", 5}, Kill{"before_publish", 6}, Kill{"before_publish", 7},
-                    Kill{"stored_unacked", 1}, Kill{"stored_unacked", 2}, Kill{"acked_unsaved", 1},
+                    Kill{"stored_unacked", 1}, Kill{"stored_unacked", 2}, Kill{"acked_unsaved", 2},
                     Kill{"saved_unconfirmed", 1}),
     [](const auto& kill) {
       return std::string(kill.param.failpoint) + "_" + std::to_string(kill.param.passes);

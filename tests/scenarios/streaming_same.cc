@@ -165,16 +165,20 @@ TEST_F(StreamingSame, TheStreamsOfTheSameWalAreEqualByteForByte) {
   oracle_->read();
   const auto expected = oracle_->changes();
   wait_stored(expected, seconds(scaled(120, 900)));
-  wait_until([&] { return whole_nats_.jetstream().last_sequence("CDC") >= expected; },
-             seconds(scaled(120, 900)), "all is stored without streaming");
+  const auto whole_records = [&] {
+    auto whole = whole_nats_.jetstream();
+    return whole.last_sequence("CDC") - whole.count("CDC", "cdc._schema.>");
+  };
+  wait_until([&] { return whole_records() >= expected; }, seconds(scaled(120, 900)),
+             "all is stored without streaming");
   EXPECT_GT(of_slot("stream_txns", "walferry"), 3);
   EXPECT_EQ(of_slot("stream_txns", "whole"), 0);
   walferry_.stop();
   whole_.stop();
   const auto streamed = lines(js().read("CDC"));
   const auto whole = lines(whole_nats_.jetstream().read("CDC"));
-  ASSERT_EQ(streamed.size(), expected);
-  ASSERT_EQ(whole.size(), expected);
+  ASSERT_EQ(stored_records(), expected);
+  ASSERT_EQ(whole.size(), streamed.size());
   for (std::size_t i = 0; i < streamed.size(); ++i) {
     ASSERT_EQ(streamed[i], whole[i]) << "message " << i + 1;
   }
