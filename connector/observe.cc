@@ -50,10 +50,14 @@ Observation observe(const Config& config, Permissions permissions, pqxx::connect
     }
     wakeup.wait_for(std::chrono::milliseconds(250));
   }
-  seen.window = to_records(
-      publisher::read_back(nats, config.stream.name, seen.stream.first, seen.stream.last,
-                           config.publish.max_in_flight, config.publish.max_in_flight_bytes),
-      config.source.slot);
+  // All that can have been in flight at once, and the message before: without it, nothing would
+  // tell what a foreign message took the place of that came just before all of them.
+  const PublishConfig& publish = config.publish;
+  seen.window =
+      to_records(publisher::read_back(nats, config.stream.name, seen.stream.first, seen.stream.last,
+                                      std::uint64_t{publish.max_in_flight} + 1,
+                                      publish.max_in_flight_bytes + 2 * publish.max_message),
+                 config.source.slot);
   seen.wal_end = pg::flushed_wal_lsn(sql);
   seen.system_id = identity.system_id;
   seen.timeline = identity.timeline;
