@@ -1,10 +1,13 @@
 #include "connector/observe.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
 #include "connector/session.h"
 #include "pg/catalog.h"
+#include "pg/error.h"
 #include "publisher/key_value.h"
 
 namespace connector {
@@ -36,6 +39,9 @@ Observation observe(const Config& config, Permissions permissions, pqxx::connect
   seen.slot_name = config.source.slot;
   seen.stream_name = config.stream.name;
   seen.slot = pg::slot_info(sql, config.source.slot);
+  if (seen.slot && !seen.slot->confirmed && seen.slot->wal_status != "lost") {
+    throw pg::Error(fmt::format("slot \"{}\" is just being made", seen.slot_name), "55006");
+  }
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
   while (true) {
     const publisher::KeyValueEntry entry = position_key(config).get(nats);

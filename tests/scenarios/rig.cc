@@ -79,6 +79,11 @@ void Scenario::TearDown() {
     const std::string log = walferry_.all_logs();
     std::cout << "walferry " << walferry_.state() << "; its log, the end of it:\n"
               << log.substr(log.size() - std::min(log.size(), shown_log)) << std::endl;
+    if (!nats_.running()) {
+      std::cout << "nats-server is not running; its log, the end of it:\n"
+                << nats_.log().substr(nats_.log().size() - std::min(nats_.log().size(), shown_log))
+                << std::endl;
+    }
   }
 }
 
