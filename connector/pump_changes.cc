@@ -1,0 +1,261 @@
+// The pump's way from a change to a message: which changes are recorded, how, and what goes before
+// them. The loop and the way back are in pump.cc.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <variant>
+
+#include "connector/config_values.h"
+#include "connector/failpoint.h"
+#include "connector/omission.h"
+#include "connector/pump.h"
+#include "connector/schema_record.h"
+#include "connector/stop.h"
+#include "connector/subject.h"
+
+namespace connector {
+namespace {
+
+pg::Row new_row(const pg::Insert& change) { return change.row; }
+pg::Row new_row(const pg::Update& change) { return change.row; }
+pg::Row new_row(const pg::Delete&) { return {}; }
+pg::Row old_row(const pg::Insert&) { return {}; }
+pg::Row old_row(const pg::Update& change) { return change.old; }
+pg::Row old_row(const pg::Delete& change) { return change.old; }
+
+// The change with these rows in the place of its own.
+template <class Encoder>
+void encode(const Encoder& encoder, std::string& out, const pg::Insert& change, pg::Row row,
+            pg::Row) {
+  encoder.insert(out, {change.relation, row});
+}
+template <class Encoder>
+void encode(const Encoder& encoder, std::string& out, const pg::Update& change, pg::Row row,
+            pg::Row old) {
+  encoder.update(out, {change.relation, change.old_kind, old, row});
+}
+template <class Encoder>
+void encode(const Encoder& encoder, std::string& out, const pg::Delete& change, pg::Row,
+            pg::Row old) {
+  encoder.remove(out, {change.relation, change.old_kind, old});
+}
+
+}  // namespace
+
+void Pump::on(const pg::RelationSeen& seen) {
+  tables_.erase(seen.relation->id.value);  // made anew in its new shape when a change comes
+}
+
+void Pump::on(const pg::TypeSeen& seen) { types_.announced(seen.type, seen.schema, seen.name); }
+
+void Pump::on(const pg::Insert& change) { row(change); }
+void Pump::on(const pg::Update& change) { row(change); }
+void Pump::on(const pg::Delete& change) { row(change); }
+
+void Pump::on(const pg::Truncate& change) {
+  for (const pg::Relation* relation : change.relations) {
+    record(*relation, Op::truncate, {}, {},
+           [](const auto& table, std::string& out, pg::Row, pg::Row) { table.truncate(out); });
+  }
+}
+
+// Within a transaction it is a change like any other. Outside, it stands alone at its own place.
+void Pump::on(const pg::Message& message) {
+  pg::Position position{message.lsn, 0};
+  if (message.transactional) {
+    position.commit_lsn = transaction_.commit_lsn();
+    position.ordinal = ++ordinal_;
+    format_.count_message();
+  } else if (is_over(message.lsn)) {
+    return;
+  } else {
+    frontier_.begin();
+  }
+  session_.reread.saw_change(position);
+  const bool wanted = !(message.transactional && leaves_out_transaction()) &&
+                      selection_.takes_messages_of(message.prefix);
+  if (wanted) hold(message, position);
+  if (message.transactional) return;
+  writer_.commit();
+  close_transaction(message.lsn);
+}
+
+// Until all that is stored has been compared with WAL, a hole could still be found in it, and what
+// a position rests on cannot be told: the frontier stays where it is.
+void Pump::close_transaction(pg::Lsn end) {
+  session_.reread.passed(end);
+  frontier_.committed(session_.reread.done() ? end : pg::Lsn());
+}
+
+void Pump::hold(const pg::Message& message, pg::Position position) {
+  const std::string prefix = escape_token(message.prefix);
+  if (message.prefix.size() > longest_message_prefix) {
+    throw Stop(
+        Exit::precondition,
+        fmt::format("a logical message at position {} has a prefix of {} bytes, {}…: at most "
+                    "{} go into a subject",
+                    connector::to_string(position), message.prefix.size(), prefix.substr(0, 60),
+                    longest_message_prefix),
+        "name the prefixes to publish in source.messages instead of \"*\"");
+  }
+  HeldRecord& held = writer_.hold(position);
+  held.source = "logical message " + prefix;
+  held.subject = fmt::format("{}._message.{}", config_.stream.subject_prefix, prefix);
+  held.raw = true;
+  if (!format_.message(held.body, message, position.ordinal)) held.body = message.content;
+  held.headers.emplace_back("Walferry-Lsn", to_string(message.lsn));
+  if (message.transactional) {
+    held.headers.emplace_back("Walferry-Xid", std::to_string(transaction_.xid().value));
+  }
+  held.headers.emplace_back("Walferry-Prefix", prefix);
+}
+
+// Row filters would cost a query for nothing there.
+bool Pump::leaves_out_transaction() const { return replicated_ && config_.source.origin == "none"; }
+
+pg::Position Pump::count(pg::RelationId table) {
+  const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
+  format_.count(table);
+  if (!session_.reread.done()) session_.reread.saw_change(position);
+  return position;
+}
+
+template <class Change>
+void Pump::row(const Change& change) {
+  const pg::Relation& relation = *change.relation;
+  if (leaves_out_transaction()) {
+    count(relation.id);
+    return;
+  }
+  const auto left =
+      table_of(relation).gate.pass(change, change_lsn_, {transaction_.commit_lsn(), ordinal_ + 1});
+  std::visit(
+      [&](const auto& one) {
+        if constexpr (std::is_convertible_v<decltype(one), RowFilter::Nothing>) {
+          count(relation.id);
+        } else {
+          record(relation, op_of(one), new_row(one), old_row(one),
+                 [&](const auto& encoder, std::string& out, pg::Row row, pg::Row old) {
+                   encode(encoder, out, one, row, old);
+                 });
+        }
+      },
+      left);
+}
+
+template <class Encode>
+void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
+  const pg::Position position = count(relation.id);
+  if (leaves_out_transaction()) return;
+  Table& table = table_of(relation);
+  if (!table.selected || !table.gate.publishes(op, position)) return;
+  if (!table.announced && op != Op::truncate) announce(table, relation, position);
+  HeldRecord& held = writer_.hold(position);
+  held.source.assign(table.source);
+  held.subject.assign(table.encoder->subject(op));
+  held.event_subject.assign(table.format.event_subject);
+  held.op = op;
+  try {
+    write(table, op, row, old, encode, held);
+    const bool fits = held.body.size() + transaction_.end_size() <= config_.publish.max_message;
+    if (!fits && config_.publish.oversize == "omit") shrink(table, op, row, old, encode, held);
+  } catch (const BadValue& bad) {
+    throw Stop(Exit::precondition,
+               fmt::format("{}, position {}{}: {}", table.source, connector::to_string(position),
+                           key_for_log(held.body), bad.what()),
+               "correct the value (a database with encoding SQL_ASCII stores any bytes)");
+  }
+  if (types_.has_warnings()) log_type_warnings();
+}
+
+// Without its largest columns, as few of them as it takes. What is left out, and so the record,
+// must not depend on whether it is its transaction's last.
+template <class Encode>
+void Pump::shrink(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode,
+                  HeldRecord& held) {
+  Omission omission(row, old);
+  const auto no_key = [&](std::size_t column) {
+    return table.encoder->shows(column) && !table.encoder->is_key(column);
+  };
+  while (held.body.size() + transaction_.end_size() > config_.publish.max_message &&
+         omission.take_largest(no_key)) {
+    held.body.clear();
+    write(table, op, omission.row(), omission.old(), encode, held);
+  }
+}
+
+template <class Encode>
+void Pump::write(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode,
+                 HeldRecord& held) {
+  format_.write(held.body, table.format, *table.encoder, transaction_, op, change_lsn_, ordinal_,
+                [&](const auto& encoder, std::string& out) { encode(encoder, out, row, old); });
+}
+
+void Pump::announce(Table& table, const pg::Relation& relation, pg::Position position) {
+  switch (ShapeLog::ask(*table.announcements, position, table.shape)) {
+    case ShapeLog::Row::announced: table.announced = true; return;
+    case ShapeLog::Row::not_here: return;
+    case ShapeLog::Row::unannounced:
+      if (position <= session_.reread.anchor().change) return;  // stored without one
+      session_.announce(*table.announcements, {position, table.shape});
+      pass(Failpoint::shape_saved);
+      break;
+    case ShapeLog::Row::first: break;
+  }
+  writer_.schema(
+      position, table.source, schema_subject(config_.stream.subject_prefix, relation),
+      schema_record(table.shown, pg::column_types(*session_.sql, table.shown), change_lsn_));
+}
+
+void Pump::send(const Message& message) {
+  Reread& reread = session_.reread;
+  if (!reread.done() && reread.is_stored(message.position)) {
+    if (message.position > stored_tail_) {
+      stored_tail_ = message.position;
+      stored_last_ = reread.stored_up_to();
+    }
+    return;
+  }
+  if (behind_until_) {
+    until_reached_ = true;
+    return;
+  }
+  pass(Failpoint::before_publish);
+  frontier_.sent(publisher_.publish(message.envelope, Clock::now()));
+  in_flight_.push_back(message.position);
+}
+
+std::string Pump::key_for_log(std::string_view record) const {
+  const std::string_view key = config_.log.keys ? format_.key_in(record) : std::string_view();
+  return key.empty() ? "" : fmt::format(", key {}", key);
+}
+
+Pump::Table& Pump::table_of(const pg::Relation& relation) {
+  const auto found = tables_.find(relation.id.value);
+  if (found != tables_.end()) return found->second;
+  Table table;
+  const TableConfig* config = selection_.find(relation.schema, relation.name);
+  table.selected = config != nullptr;
+  if (table.selected) {
+    table.gate =
+        TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_);
+    std::vector<std::string> key;
+    if (relation.identity == pg::ReplicaIdentity::full) {
+      key = pg::primary_key(*session_.sql, relation.id);
+    }
+    table.encoder.emplace(relation, key, config_.stream.subject_prefix, values_,
+                          table.gate.choice());
+    table.format = format_.table(relation, table.gate.choice());
+    table.source = "table " + table.encoder->name();
+    table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));
+    table.shown = shown_of(relation, *table.encoder);
+    table.shape = shape_of(table.shown);
+  }
+  return tables_.emplace(relation.id.value, std::move(table)).first->second;
+}
+
+void Pump::log_type_warnings() {
+  for (const std::string& warning : types_.take_warnings()) spdlog::warn("{}", warning);
+}
+
+}  // namespace connector
