@@ -6,6 +6,7 @@
 
 #include "publisher/ack.h"
 #include "publisher/error.h"
+#include "publisher/stream.h"
 #include "publisher/tail.h"
 
 namespace publisher {
@@ -67,6 +68,10 @@ std::string KeyValue::put_subject(const Connection& nats) const {
 KeyValueEntry KeyValue::get(Connection& nats) const {
   KeyValueEntry entry;
   try {
+    // nats-server (2.9.10) crashes when a message is asked of a stream that another client is just
+    // creating: of one that says it is empty nothing is asked.
+    const auto info = stream_info(nats, "KV_" + bucket_);
+    if (!info || info->messages == 0) return entry;
     auto message = last_message(nats, "KV_" + bucket_, subject_);
     if (!message) return entry;
     entry.revision = message->sequence.value;
