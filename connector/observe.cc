@@ -56,6 +56,11 @@ Observation observe(const Config& config, Permissions permissions, pqxx::connect
     }
     wakeup.wait_for(std::chrono::milliseconds(250));
   }
+  // Saved after the slot was looked for: it was not gone, but yet to be made.
+  const bool seems_gone = !seen.slot && seen.saved && !seen.saved->intent;
+  if (seems_gone && pg::slot_info(sql, config.source.slot)) {
+    throw pg::Error(fmt::format("slot \"{}\" has just been made", seen.slot_name), "55006");
+  }
   // All that can have been in flight at once, and the message before: without it, nothing would
   // tell what a foreign message took the place of that came just before all of them.
   const PublishConfig& publish = config.publish;
