@@ -93,16 +93,18 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
 }
 
 // A leader that was just elected may not have applied the newest entry yet, though the stream has
-// its schema record: then it is asked again.
-void load_shapes(Session& session, const Observed& seen, const Resume& plan, const Wakeup& wakeup) {
+// its schema record: then it is asked again. Where entries are lost for good, what is stored can be
+// compared with WAL by order and existence only.
+void load_shapes(Session& session, const Observed& seen, Resume& plan, const Wakeup& wakeup) {
   const bool same_stream = seen.saved && seen.saved->stream_created == seen.stream.created;
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+  bool complete = false;
   while (true) {
     const publisher::KeyValueEntry entry = session.shapes_key.get(*session.nats);
     session.shapes_revision = entry.revision;
     session.shapes = entry.value && same_stream ? ShapeLog::parse(*entry.value) : ShapeLog();
-    const bool complete =
-        std::all_of(seen.window.begin(), seen.window.end(), [&](const StoredRecord& record) {
+    complete = std::all_of(
+        plan.known.stored.begin(), plan.known.stored.end(), [&](const StoredRecord& record) {
           return !record.position || record.position->part != MessagePosition::schema ||
                  session.shapes.has(record.position->change);
         });
@@ -111,6 +113,13 @@ void load_shapes(Session& session, const Observed& seen, const Resume& plan, con
       break;
     }
     wakeup.wait_for(milliseconds(250));
+  }
+  if (!complete) {
+    spdlog::warn(
+        "which shapes of tables have been announced is not known any more ({}): each is "
+        "announced once more",
+        session.shapes_key.name());
+    plan.known.strict_from = publisher::StreamSequence(plan.known.last.value + 1);
   }
   session.shapes.drop_after(plan.known.anchor);
 }

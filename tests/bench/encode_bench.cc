@@ -30,16 +30,12 @@ pg::Relation orders() {
 }
 
 const std::vector<pg::Value>& order() {
-  static const std::vector<pg::Value> row = {
-      "123456",
-      "29664",
-      "shipped",
-      "54673.71",
-      "2026-01-02 10:38:10.56+00",
-      "t",
-      "SKU-e10adc3949",
+  static constexpr std::string_view note =
       "note to \"123456\": e10adc3949ba59abbe56e057f20f883e 2e92962c0b6996add9517e4242ea9bdc "
-      "a5e3c2e5a7a5bd1b7ba6"};
+      "a5e3c2e5a7a5bd1b7ba6";
+  static const std::vector<pg::Value> row = {
+      "123456", "29664",          "shipped", "54673.71", "2026-01-02 10:38:10.56+00",
+      "t",      "SKU-e10adc3949", note};
   return row;
 }
 

@@ -45,8 +45,7 @@ TEST(HstoreText, WhatPostgresDoesNotPrintIsRefused) {
       R"("a"=>)",
       R"("a"=>1)",
       R"("a"=>null)",
-      R"("a"=>"1")"
-      " ",
+      R"("a"=>"1" )",
       R"("a"=>"1",)",
       R"("a"=>"1", )",
       R"("a" => "1")",

@@ -54,21 +54,20 @@ class Writer {
  private:
   Config config_;
   std::vector<Sent> sent_;
-  MessageWriter writer_{config_, [](std::string& body, bool last) { body += last ? "!" : "."; },
-                        [](const HeldRecord&, const char*) {
-                          return std::span<const publisher::Header>();
-                        },
-                        [this](const Message& message) {
-                          Sent sent{.position = message.position,
-                                    .subject = message.envelope.subject,
-                                    .id = message.envelope.message_id,
-                                    .payload = std::string(message.envelope.payload),
-                                    .headers = {}};
-                          for (const auto& [name, value] : message.envelope.headers) {
-                            sent.headers[name] = value;
-                          }
-                          sent_.push_back(std::move(sent));
-                        }};
+  MessageWriter writer_{
+      config_, [](std::string& body, bool last) { body += last ? "!" : "."; },
+      [](const HeldRecord&, const char*) { return std::span<const publisher::Header>(); },
+      [this](const Message& message) {
+        Sent sent{.position = message.position,
+                  .subject = message.envelope.subject,
+                  .id = message.envelope.message_id,
+                  .payload = std::string(message.envelope.payload),
+                  .headers = {}};
+        for (const auto& [name, value] : message.envelope.headers) {
+          sent.headers[name] = value;
+        }
+        sent_.push_back(std::move(sent));
+      }};
 };
 
 TEST(MessageWriter, OnlyTheLastOfATransactionIsMarked) {

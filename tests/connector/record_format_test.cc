@@ -3,6 +3,7 @@
 // anew.
 #include "connector/record_format.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -12,8 +13,8 @@
 #include <sstream>
 #include <string>
 
-#include "pg/pgoutput.h"
 #include "connector/message_position.h"
+#include "pg/pgoutput.h"
 #include "tests/pg/wire.h"
 
 namespace connector {
@@ -226,10 +227,11 @@ TEST(CloudEvent, HeadersFitTheRoomThatIsKeptForThem) {
   while (name.size() < 63) name += "\xC3\xA4";
   CloudEvent event(std::string(63, 's'));
   event.set_time("2026-11-23T10:00:00.123456Z");
-  const std::string id = std::string(63, 's') + ":0123456789ABCDEF:18446744073709551615.9999999999";
+  std::string id(63, 's');
+  id += ":0123456789ABCDEF:18446744073709551615.9999999999";
   std::size_t bytes = 0;
-  for (const auto& header :
-       event.headers("truncate", id.c_str(), escape_attribute(name + "." + name))) {
+  const std::string subject = escape_attribute(fmt::format("{0}.{0}", name));
+  for (const auto& header : event.headers("truncate", id.c_str(), subject)) {
     bytes += std::string(header.name).size() + std::string(header.value).size() + 4;
   }
   EXPECT_LE(bytes, CloudEvent::most_header_bytes);

@@ -21,9 +21,7 @@ class StreamSpoolTest : public testing::Test {
     std::string name = testing::TempDir() + "walferry-spool-XXXXXX";
     dir_ = ::mkdtemp(name.data());
   }
-  ~StreamSpoolTest() override { std::filesystem::remove_all(dir_); }
-  StreamSpoolTest(const StreamSpoolTest&) = delete;
-  StreamSpoolTest& operator=(const StreamSpoolTest&) = delete;
+  void TearDown() override { std::filesystem::remove_all(dir_); }
 
   static StreamStart block(std::uint32_t xid, bool first) {
     return {.xid = TransactionId(xid), .first = first};

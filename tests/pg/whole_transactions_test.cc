@@ -145,6 +145,7 @@ std::string relation(const std::string& xid, const std::string& name) {
 // The names under which relation 1 was described, and B and C.
 std::string names(const std::vector<std::string>& sent) {
   std::vector<Captured> messages;
+  messages.reserve(sent.size());
   for (const auto& bytes : sent) {
     messages.push_back({.lsn = "0/1", .xid = {}, .commit_time = {}, .bytes = bytes});
   }

@@ -144,9 +144,10 @@ class Differential : public Scenario, public testing::WithParamInterface<int> {
   void compare_change(const Record& ours, const json& theirs) {
     static const std::map<std::string, std::string> ops = {
         {"I", "insert"}, {"U", "update"}, {"D", "delete"}, {"T", "truncate"}};
-    ASSERT_EQ(ours.op, ops.at(theirs["action"])) << ours.payload << "\n" << theirs;
-    ASSERT_EQ(ours.table, theirs["table"]) << ours.payload << "\n" << theirs;
-    EXPECT_EQ(ours.xid, theirs["xid"]) << ours.payload << "\n" << theirs;
+    ASSERT_EQ(ours.op, ops.at(theirs["action"].get<std::string>())) << ours.payload << "\n"
+                                                                    << theirs;
+    ASSERT_EQ(ours.table, theirs["table"].get<std::string>()) << ours.payload << "\n" << theirs;
+    EXPECT_EQ(ours.xid, theirs["xid"].get<std::uint32_t>()) << ours.payload << "\n" << theirs;
     std::size_t sent = 0;
     for (const json& column : theirs.value("columns", json::array())) {
       const auto value = ours.after.find(column["name"].get<std::string>());

@@ -130,6 +130,23 @@ TEST_F(Shapes, AStreamThatLostThemGetsThemAgainAtTheirPlaces) {
   }
 }
 
+TEST_F(Shapes, AreAnnouncedOnceMoreWhereItIsLostThatTheyWere) {
+  create_table("t", "id int PRIMARY KEY, v text");
+  start();
+  exec("INSERT INTO t VALUES (1, 'a')");
+  wait_complete();
+  walferry_.kill_hard();
+  js().api("STREAM.PURGE.KV_walferry", {{"filter", "$KV.walferry.CDC.walferry.shapes"}});
+  walferry_.start();
+  wait_streaming();
+  exec("INSERT INTO t VALUES (2, 'b')");
+  wait_until([&] { return records().size() == 2; }, seconds(60), "both are stored");
+  EXPECT_TRUE(says(walferry_.log(), "announced once more")) << walferry_.log();
+  walferry_.stop();
+  EXPECT_EQ(announced().size(), 2U);
+  EXPECT_EQ(announced()[0].columns, announced()[1].columns);
+}
+
 struct Kill {
   const char* failpoint;
   int passes;
