@@ -24,8 +24,7 @@ class RowFilters : public ChoiceScenario {
         "DELETE FROM t WHERE id IN (21, 22, 34, 35)",
         "BEGIN; UPDATE t SET v = 5 WHERE id = 36; UPDATE t SET v = 50 WHERE id = 36; COMMIT",
         "BEGIN; UPDATE t SET v = 50 WHERE id = 41; DELETE FROM t WHERE id = 41; COMMIT",
-        "BEGIN; UPDATE t SET id = 37 + 100 WHERE id = 37; UPDATE t SET id = 37 WHERE id = 137;"
-        " COMMIT",
+        "BEGIN; UPDATE t SET id = 137 WHERE id = 37; UPDATE t SET id = 37 WHERE id = 137; COMMIT",
     });
   }
   void expect_folds_to(const std::string& where) {

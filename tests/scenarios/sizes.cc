@@ -30,7 +30,8 @@ class Sizes : public Scenario {
         std::string& id = stored.headers["Nats-Msg-Id"];
         EXPECT_TRUE(id.ends_with("." + std::to_string(part))) << id;
         id = id.substr(0, id.rfind('.'));
-        joined = part == 1 ? stored.payload : joined + stored.payload;
+        if (part == 1) joined.clear();
+        joined += stored.payload;
         if (part < parts) continue;
         stored.payload = std::exchange(joined, "");
       }
@@ -166,11 +167,12 @@ TEST_F(Split, SurvivesDeathBetweenParts) {
   create_table("t", "id int PRIMARY KEY, v text");
   start();
   walferry_.stop();
+  exec("CREATE SEQUENCE ids");
   for (int passes = 2; passes <= 7; ++passes) {
-    const std::string id = std::to_string(passes);
-    exec("BEGIN; INSERT INTO t VALUES (" + id + ", repeat('x', 20000)); INSERT INTO t VALUES (" +
-         id + "00, repeat('y', 6000)); COMMIT");
-    walferry_.start({}, {"WALFERRY_FAILPOINT=before_publish:" + id});
+    exec(
+        "BEGIN; INSERT INTO t VALUES (nextval('ids'), repeat('x', 20000)); INSERT INTO t VALUES "
+        "(nextval('ids'), repeat('y', 6000)); COMMIT");
+    walferry_.start({}, {"WALFERRY_FAILPOINT=before_publish:" + std::to_string(passes)});
     EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
   }
   start();
