@@ -172,6 +172,9 @@ void Pump::settle(Clock::time_point now) {
     stored_tail_ = in_flight_.front();
     stored_last_ = publisher_.sequence_of(stored_);
     in_flight_.pop_front();
+    // Transaction by transaction: one step for all that was acknowledged at once would have to be
+    // held, or let go, as a whole.
+    replay_window_.observe(frontier_, now);
   }
   if (session_.reread.done()) report_accepted();
   replay_window_.observe(frontier_, now);
