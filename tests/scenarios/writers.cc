@@ -193,7 +193,7 @@ class ForeignWriter : public Writers {
       const std::string lsn = position.substr(0, 16);
       expected = lsn == transaction ? expected + 1 : 1;
       transaction = lsn;
-      const std::string wanted = lsn + ":" + std::to_string(expected);
+      std::string wanted = lsn + ":" + std::to_string(expected);
       if (position != wanted) return wanted;
     }
     return "";
