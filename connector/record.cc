@@ -277,14 +277,15 @@ std::string_view key_in(std::string_view record) {
 }
 
 std::string iso_time(pg::Timestamp time) {
-  using std::chrono::days, std::chrono::floor, std::chrono::hh_mm_ss, std::chrono::microseconds,
-      std::chrono::sys_days, std::chrono::year_month_day;
+  using std::chrono::days, std::chrono::hh_mm_ss, std::chrono::microseconds, std::chrono::sys_days,
+      std::chrono::year_month_day;
   constexpr sys_days epoch(days(10957));  // 2000-01-01, in days since 1970
-  // Days first: the sum of the epoch and any 64-bit count of microseconds would overflow.
-  const microseconds since_epoch(time.micros);
-  const auto whole_days = floor<days>(since_epoch);
-  const year_month_day date(epoch + whole_days);
-  const hh_mm_ss clock(since_epoch - whole_days);
+  // Days and the rest apart: no sum with the epoch, and no whole day before the earliest
+  // microsecond, would fit into 64 bits of microseconds.
+  constexpr std::int64_t day = microseconds(days(1)).count();
+  const bool borrow = time.micros % day < 0;
+  const year_month_day date(epoch + days(time.micros / day - (borrow ? 1 : 0)));
+  const hh_mm_ss clock(microseconds(time.micros % day + (borrow ? day : 0)));
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", static_cast<int>(date.year()),
                      static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
                      clock.hours().count(), clock.minutes().count(), clock.seconds().count(),
