@@ -81,7 +81,7 @@ void TableEncoder::update(std::string& out, const pg::Update& change) const {
   out += ",\"before\":";
   if (change.old_kind == pg::OldRow::full) {
     append_row(out, change.old, {}, pg::OldRow::none);
-  } else if (change.old_kind == pg::OldRow::key && key_changed(change)) {
+  } else if (key_changed(change)) {
     append_old_key(out, change.old);
   } else {
     out += "null";
@@ -193,6 +193,7 @@ void TableEncoder::append_old_key(std::string& out, pg::Row old) const {
 
 // Postgres sends the old key also where only its storage is out of line.
 bool TableEncoder::key_changed(const pg::Update& change) const {
+  if (change.old_kind == pg::OldRow::none) return false;
   return std::any_of(key_.begin(), key_.end(), [&](std::size_t i) {
     const pg::Value& now = change.row[i];
     if (is_unchanged(now)) return false;
