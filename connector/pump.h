@@ -63,6 +63,7 @@ class Pump {
     // What is known of its shape's announcement; see ShapeLog.
     pg::Relation shown;
     ShapeLog::Entries* announcements = nullptr;
+    std::vector<std::string> full_key;
     std::uint64_t shape = 0;
     bool announced = false;
   };
@@ -101,7 +102,10 @@ class Pump {
   void hold(const pg::Message& message, pg::Position position);
   void announce(Table& table, const pg::Relation& relation, pg::Position position);
   void send(const Message& message);
-  Table& table_of(const pg::Relation& relation);
+  // Made when its first change comes, which is at `position`.
+  Table& table_of(const pg::Relation& relation, pg::Position position);
+  std::vector<std::string> full_key(const pg::Relation& relation,
+                                    const ShapeLog::Entries& announcements, pg::Position position);
   void log_type_warnings();
   std::string key_for_log(std::string_view record) const;
 
