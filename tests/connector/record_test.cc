@@ -1,6 +1,7 @@
 // Records byte for byte: CONTRACT.md, "The record".
 #include "connector/record.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@ using pg::Null;
 using pg::OldRow;
 using pg::ReplicaIdentity;
 using pg::Unchanged;
+using testing::EndsWith;
 using Values = std::vector<pg::Value>;
 
 constexpr pg::TypeId int4(23);
