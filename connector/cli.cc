@@ -78,9 +78,10 @@ std::optional<SeekTarget> parse_target(const std::string& text) {
 std::string check_target(const std::string& text) {
   return parse_target(text)
              ? ""
-             : fmt::format("\"{}\" is neither an LSN, such as 0/16B3748, nor a time, such as "
-                           "2026-11-23T10:00:00Z or \"5m ago\"",
-                           text);
+             : fmt::format(
+                   "\"{}\" is neither an LSN, such as 0/16B3748, nor a time, such as "
+                   "2026-11-23T10:00:00Z or \"5m ago\"",
+                   text);
 }
 
 std::string check_with(std::string (*check)(std::string_view), const std::string& text) {
@@ -236,7 +237,9 @@ MarkCommand mark_command(const Given& given) {
   using Action = MarkCommand::Action;
   MarkCommand mark = given.mark_command;
   mark.name = given.mark + given.drop;
-  mark.action = !given.mark.empty() ? Action::add : given.drop.empty() ? Action::list : Action::drop;
+  mark.action = !given.mark.empty()  ? Action::add
+                : given.drop.empty() ? Action::list
+                                     : Action::drop;
   return mark;
 }
 

@@ -63,6 +63,10 @@ void add(pqxx::connection& sql, const Config& config, const MarkCommand& command
                fmt::format("slot \"{}\" was invalidated: there is nothing to mark", slot),
                "`walferry check` says what `run` needs");
   }
+  if (!source->confirmed) {
+    throw Stop(Exit::failed, fmt::format("slot \"{}\" is just being made", slot),
+               "the same command again, in a moment");
+  }
   require_free_slot(server);
   pg::copy_slot(sql, slot, full);
   const Mark made{.name = command.name, .slot = full, .info = pg::slot_info(sql, full).value()};
@@ -77,8 +81,8 @@ void add(pqxx::connection& sql, const Config& config, const MarkCommand& command
 void drop(pqxx::connection& sql, const Config& config, const MarkCommand& command) {
   const std::string full = slot_of_mark(config.source.slot, command.name);
   const std::vector<Mark> marks = marks_of(sql, config.source.slot);
-  const auto found = std::find_if(marks.begin(), marks.end(),
-                                  [&](const Mark& mark) { return mark.slot == full; });
+  const auto found =
+      std::find_if(marks.begin(), marks.end(), [&](const Mark& mark) { return mark.slot == full; });
   if (found == marks.end()) {
     throw Stop(Exit::precondition, fmt::format("there is no mark {}", command.name),
                "walferry mark --list");

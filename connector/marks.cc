@@ -21,12 +21,12 @@ constexpr std::uint64_t much = 4096 * mebibyte;
 std::string slot_of_mark(const std::string& slot, const std::string& name) {
   std::string full = fmt::format("{}{}{}", slot, infix, name);
   if (full.size() > longest_slot_name) {
-    throw Stop(Exit::usage,
-               fmt::format("the mark's slot would be \"{}\", {} bytes: a slot's name has at most {}",
-                           full, full.size(), longest_slot_name),
-               fmt::format("choose a name of at most {} characters",
-                           longest_slot_name - std::min(longest_slot_name,
-                                                        slot.size() + infix.size())));
+    throw Stop(
+        Exit::usage,
+        fmt::format("the mark's slot would be \"{}\", {} bytes: a slot's name has at most {}", full,
+                    full.size(), longest_slot_name),
+        fmt::format("choose a name of at most {} characters",
+                    longest_slot_name - std::min(longest_slot_name, slot.size() + infix.size())));
   }
   return full;
 }
@@ -70,10 +70,9 @@ std::optional<ReplayPoint> nearest_before(const std::vector<ReplayPoint>& points
 }
 
 std::optional<pg::Lsn> oldest(const std::vector<ReplayPoint>& points) {
-  const auto found = std::min_element(points.begin(), points.end(),
-                                      [](const ReplayPoint& a, const ReplayPoint& b) {
-                                        return a.confirmed < b.confirmed;
-                                      });
+  const auto found = std::min_element(
+      points.begin(), points.end(),
+      [](const ReplayPoint& a, const ReplayPoint& b) { return a.confirmed < b.confirmed; });
   return found == points.end() ? std::nullopt : std::optional(found->confirmed);
 }
 
@@ -95,10 +94,9 @@ Findings mark_findings(const std::vector<Mark>& marks, std::int64_t max_slot_wal
     const std::string drop = "walferry mark --drop " + mark.name;
     const std::string holds = human_bytes(mark.info.retained_bytes);
     if (!mark.usable()) {
-      findings.push_back({Verdict::warn, name,
-                          fmt::format("mark {} was invalidated: the WAL that it held is gone",
-                                      mark.name),
-                          drop});
+      findings.push_back(
+          {Verdict::warn, name,
+           fmt::format("mark {} was invalidated: the WAL that it held is gone", mark.name), drop});
     } else if (mark.info.wal_status == "unreserved") {
       findings.push_back(
           {Verdict::warn, name,
@@ -107,15 +105,14 @@ Findings mark_findings(const std::vector<Mark>& marks, std::int64_t max_slot_wal
                        mark.name, holds),
            "use it now, or raise max_slot_wal_keep_size"});
     } else if (mark.info.retained_bytes > limit) {
-      findings.push_back({Verdict::warn, name,
-                          fmt::format("mark {} holds {} of WAL on the server's disk", mark.name,
-                                      holds),
-                          drop + "  (when it is not needed any more)"});
+      findings.push_back(
+          {Verdict::warn, name,
+           fmt::format("mark {} holds {} of WAL on the server's disk", mark.name, holds),
+           drop + "  (when it is not needed any more)"});
     } else {
-      findings.push_back({Verdict::ok, name,
-                          fmt::format("at {}, holds {} of WAL", to_string(*mark.info.confirmed),
-                                      holds),
-                          ""});
+      findings.push_back(
+          {Verdict::ok, name,
+           fmt::format("at {}, holds {} of WAL", to_string(*mark.info.confirmed), holds), ""});
     }
   }
   return findings;

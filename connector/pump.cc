@@ -304,7 +304,8 @@ void Pump::gather() {
 void Pump::wait(Clock::time_point now) {
   gather();
   if (unsent_status_) unsent_status_ = !session_.replication.flush();
-  const bool reading = publisher_.has_room() && !until_reached_ && !reloaded_ && !wakeup_.stop_requested();
+  const bool reading =
+      publisher_.has_room() && !until_reached_ && !reloaded_ && !wakeup_.stop_requested();
   short events = reading ? POLLIN : 0;
   if (unsent_status_) events |= POLLOUT;
   const auto next = std::min({next_status_, next_refresh_, now + milliseconds(200)});

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t longest_value = 64;  // bytes
 constexpr std::size_t longest_in_diff = 400;
-constexpr std::size_t time_width = 23;     // 2026-11-23 10:00:00.123
+constexpr std::size_t time_width = 23;  // 2026-11-23 10:00:00.123
 
 std::string cut(std::string text, std::size_t longest) {
   if (text.size() <= longest) return text;

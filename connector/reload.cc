@@ -92,6 +92,7 @@ std::optional<Config> reload(const Config& running, Session& session) {
     refuse(stop);
     return std::nullopt;
   } catch (const publisher::Error& error) {
+    if (session.nats->lost()) throw;
     refuse(error);
     return std::nullopt;
   } catch (const pqxx::sql_error& error) {

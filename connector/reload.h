@@ -22,7 +22,7 @@ std::vector<std::string> keep_fixed(Config& next, const Config& running);
 // the log). Throws what a lost connection throws.
 std::optional<Config> reload(const Config& running, Session& session);
 
-// The same without a session to look at the servers with: only what the file says counts.
+// The same as far as the file alone tells.
 std::optional<Config> reload(const Config& running);
 
 }  // namespace connector

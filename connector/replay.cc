@@ -12,8 +12,7 @@ std::string replay_id(const std::string& slot, pg::Lsn from) {
 
 Config replay_config(const Config& config, const ReplayCommand& command) {
   Config target = config;
-  target.stream.name =
-      command.stream.empty() ? config.stream.name + "_REPLAY" : command.stream;
+  target.stream.name = command.stream.empty() ? config.stream.name + "_REPLAY" : command.stream;
   target.stream.subject_prefix = command.subject_prefix.empty()
                                      ? "replay." + config.stream.subject_prefix
                                      : command.subject_prefix;
@@ -25,11 +24,11 @@ Config replay_config(const Config& config, const ReplayCommand& command) {
                "which is not built yet in this version");
   }
   if ((target.stream.subject_prefix + ".").starts_with(config.stream.subject_prefix + ".")) {
-    throw Stop(Exit::usage,
-               fmt::format("--subject-prefix {} lies under {}, whose subjects stream {} takes",
-                           target.stream.subject_prefix, config.stream.subject_prefix,
-                           config.stream.name),
-               "choose a prefix that begins otherwise");
+    throw Stop(
+        Exit::usage,
+        fmt::format("--subject-prefix {} lies under {}, whose subjects stream {} takes",
+                    target.stream.subject_prefix, config.stream.subject_prefix, config.stream.name),
+        "choose a prefix that begins otherwise");
   }
   target.stream.subjects.clear();  // those of the other stream
   target.stream.create = true;

@@ -46,8 +46,8 @@ class ReplayVerb {
       }
     }
     fmt::print("{} messages published to stream {}, which holds what was committed {} {}\n",
-               human_number(published_), target_.stream.name,
-               complete ? "from" : "in a part of", range());
+               human_number(published_), target_.stream.name, complete ? "from" : "in a part of",
+               range());
     if (!complete) fmt::print("the same command goes on behind them\n");
     return static_cast<int>(Exit::done);
   }
@@ -85,8 +85,8 @@ class ReplayVerb {
     require(server_findings(server));
     choose_end(*sql);
     const std::string copy = copy_slot(replication, *sql, server);
-    auto nats =
-        std::make_unique<publisher::Connection>(nats_settings(config_), [this] { wakeup_.notify(); });
+    auto nats = std::make_unique<publisher::Connection>(nats_settings(config_),
+                                                        [this] { wakeup_.notify(); });
     const publisher::StreamInfo info = require_stream(*nats);
     Reread::Known known = look_at_stream(*nats, info, *sql);
     Session session{.replication = std::move(replication),
@@ -171,9 +171,9 @@ class ReplayVerb {
   Reread::Known look_at_stream(publisher::Connection& nats, const publisher::StreamInfo& info,
                                pqxx::connection& sql) const {
     const PublishConfig& publish = target_.publish;
-    const auto window = publisher::read_back(
-        nats, target_.stream.name, info.first, info.last, std::uint64_t{publish.max_in_flight} + 1,
-        publish.max_in_flight_bytes + 2 * publish.max_message);
+    const auto window = publisher::read_back(nats, target_.stream.name, info.first, info.last,
+                                             std::uint64_t{publish.max_in_flight} + 1,
+                                             publish.max_in_flight_bytes + 2 * publish.max_message);
     return replayed(target_.stream.name, info, to_records(window, target_.source.slot),
                     pg::flushed_wal_lsn(sql));
   }

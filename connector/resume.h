@@ -31,8 +31,8 @@ struct Observed {
   std::string settings;
   bool adopt = false;
   bool accept_gap = false;
-  bool renew_slot = false;  // the slot is there, and cannot be read
-  std::optional<pg::Lsn> from_lsn;   // where the operator wants the stream to begin,
+  bool renew_slot = false;          // the slot is there, and cannot be read
+  std::optional<pg::Lsn> from_lsn;  // where the operator wants the stream to begin,
   std::vector<ReplayPoint> points;  // and from where WAL can be read then
 };
 

@@ -53,10 +53,12 @@ class BeginAt {
   // How far the stream goes; nothing for one that holds nothing of ours.
   std::optional<MessagePosition> tail() const {
     std::optional<MessagePosition> tail;
-    const bool same_stream = seen_.saved && !seen_.saved->intent &&
-                             seen_.saved->stream_created == seen_.stream.created;
+    const bool same_stream =
+        seen_.saved && !seen_.saved->intent && seen_.saved->stream_created == seen_.stream.created;
     if (same_stream && seen_.saved->last.value > 0) tail = seen_.saved->tail;
     for (const StoredRecord& record : seen_.window) {
+      // Of another history, perhaps, and accepted as such.
+      if (same_stream && record.sequence <= seen_.saved->accepted) continue;
       if (record.position && (!tail || *record.position > *tail)) tail = record.position;
     }
     return tail;
@@ -79,10 +81,10 @@ class BeginAt {
                  "`walferry replay` publishes again, to another stream; without --from-lsn, run "
                  "goes on from the tail");
     }
-    const std::string what =
-        fmt::format("what was committed after {}, where stream {} ends, and before {} is not in "
-                    "the stream",
-                    to_string(*reached), seen_.stream_name, to_string(from_));
+    const std::string what = fmt::format(
+        "what was committed after {}, where stream {} ends, and before {} is not in "
+        "the stream",
+        to_string(*reached), seen_.stream_name, to_string(from_));
     if (!seen_.accept_gap) {
       throw Stop(Exit::position_lost, what,
                  "`run --from-lsn … --accept-gap` leaves it out; without both, run goes on from "

@@ -57,9 +57,8 @@ std::optional<Stamp> seek_lsn(StreamRange range, const NextStamp& next, pg::Lsn 
 
 std::optional<Stamp> seek_time(StreamRange range, const NextStamp& next, pg::Timestamp time) {
   const pg::Timestamp early{time.micros - most_backwards.count()};
-  std::optional<Stamp> stamp =
-      bisect(next, Wanted::time, range.first.value, range.last.value + 1,
-             [&](const Stamp& other) { return other.committed >= early; });
+  std::optional<Stamp> stamp = bisect(next, Wanted::time, range.first.value, range.last.value + 1,
+                                      [&](const Stamp& other) { return other.committed >= early; });
   while (stamp && stamp->committed < time) stamp = behind_transaction(range, next, *stamp);
   return stamp;
 }

@@ -73,10 +73,11 @@ int seek(const Config& config, const SeekCommand& command) {
   }
   Stamps stamps(*nats, config);
   const auto found = seek(stamps, *info, command.target);
-  fmt::print("{}", command.json ? to_json(config, *info, command.target, found,
-                                          stamps.messages_read())
-                                          .dump(2) + "\n"
-                                : to_text(config, *info, command.target, found));
+  fmt::print(
+      "{}",
+      command.json
+          ? to_json(config, *info, command.target, found, stamps.messages_read()).dump(2) + "\n"
+          : to_text(config, *info, command.target, found));
   return static_cast<int>(Exit::done);
 }
 

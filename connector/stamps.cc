@@ -79,7 +79,8 @@ std::optional<StoredMessage> Stamps::jump(StreamSequence from, Wanted wanted) {
   std::optional<StoredMessage> nearest;
   const auto look = [&](const std::string& filter) {
     auto message = get_next(from, filter);
-    if (message && (!nearest || message->sequence < nearest->sequence)) nearest = std::move(message);
+    if (message && (!nearest || message->sequence < nearest->sequence))
+      nearest = std::move(message);
   };
   for (const char* subject : subjects) look(prefix + subject);
   // Elsewhere they are published as they are.

@@ -66,9 +66,9 @@ void add_slot(Page& page, const StatusReport& report) {
 
 void add_marks(Page& page, const StatusReport& report) {
   for (const Mark& mark : report.marks) {
-    const std::string place = fmt::format("{} at {}, holds {} of WAL", mark.name,
-                                          or_nothing(mark.info.confirmed),
-                                          human_bytes(mark.info.retained_bytes));
+    const std::string place =
+        fmt::format("{} at {}, holds {} of WAL", mark.name, or_nothing(mark.info.confirmed),
+                    human_bytes(mark.info.retained_bytes));
     if (mark.usable()) {
       page.heading("mark", place, mark.info.wal_status == "unreserved" ? page.palette().red : "");
     } else {

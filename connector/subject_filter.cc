@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string_view>
 
@@ -40,15 +41,20 @@ std::string subject_filter(const Config& config, const std::string& asked) {
   if (asked.empty() || may_match(config.stream, asked)) return asked;
   try {
     const TableConfig table = parse_table_name(asked);
-    return fmt::format("{}.{}.{}.*", config.stream.subject_prefix, escape_schema(table.schema),
-                       table.pattern ? "*" : escape_token(table.table));
+    const bool quoted = asked.find('"') != std::string::npos;
+    const bool wild = !quoted && asked.find_first_of("*>") != std::string::npos;
+    if (table.pattern || !wild) {
+      return fmt::format("{}.{}.{}.*", config.stream.subject_prefix, escape_schema(table.schema),
+                         table.pattern ? "*" : escape_token(table.table));
+    }
   } catch (const std::invalid_argument&) {
-    throw Stop(Exit::usage,
-               fmt::format("\"{}\" matches no subject of stream {}, and is no table's name", asked,
-                           config.stream.name),
-               fmt::format("write a filter such as {}.public.orders.>, or schema.table",
-                           config.stream.subject_prefix));
+    // Said below.
   }
+  throw Stop(Exit::usage,
+             fmt::format("\"{}\" matches no subject of stream {}, and is no table's name", asked,
+                         config.stream.name),
+             fmt::format("write a filter such as {}.public.orders.>, or schema.table",
+                         config.stream.subject_prefix));
 }
 
 }  // namespace connector

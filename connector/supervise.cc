@@ -66,12 +66,21 @@ class Supervisor {
   }
 
  private:
-  // Those that SIGHUP has brought: within a session they have been looked at, and wait for its end.
+  // Those that SIGHUP has brought. Within a session they have been looked at, and waited for its
+  // end. Without one there is nothing to look at the servers with: only what may be needed to get
+  // one is taken, and the rest is looked at then.
   void take_changes() {
-    std::optional<Config> next = std::exchange(changed_, std::nullopt);
-    if (!next && wakeup_.take_reload()) next = reload(config_);
-    if (!next) return;
-    config_ = std::move(*next);
+    if (auto next = std::exchange(changed_, std::nullopt)) {
+      config_ = std::move(*next);
+    } else if (wakeup_.take_reload()) {
+      const auto read = reload(config_);
+      look_again_ = read.has_value();
+      if (!read) return;
+      config_.nats = read->nats;
+      config_.log = read->log;
+    } else {
+      return;
+    }
     configure_logging(config_.log);
   }
 
@@ -99,8 +108,8 @@ class Supervisor {
       until_ = start_.wal_end;
       spdlog::info("running until {}", to_string(*until_));
     }
-    Pump pump(config_, *session, wakeup_, until_,
-              [&] { return look_for_changes(*session); });
+    if (std::exchange(look_again_, false)) wakeup_.request_reload();
+    Pump pump(config_, *session, wakeup_, until_, [&] { return look_for_changes(*session); });
     const auto began = std::chrono::steady_clock::now();
     try {
       const auto ended = pump.run();
@@ -172,6 +181,7 @@ class Supervisor {
 
   Config config_;
   std::optional<Config> changed_;
+  bool look_again_ = false;  // a changed configuration waits for a session
   const RunCommand& command_;
   Wakeup& wakeup_;
   Start start_;

@@ -1,6 +1,7 @@
-// Drops what `run` has made and what it knows of its place: the slot and its marks, the publications
-// whose COMMENT says that walferry made them, and the saved position. Never the stream: its records are
-// the user's. What is not there is no error, so an interrupted teardown can be repeated.
+// Drops what `run` has made and what it knows of its place: the slot and its marks, the
+// publications whose COMMENT says that walferry made them, and the saved position. Never the
+// stream: its records are the user's. What is not there is no error, so an interrupted teardown can
+// be repeated.
 //
 // The slot goes first, since it is what fills a server's disk when nobody reads it, and it goes
 // also while NATS is away. Until the saved position has gone too, `run` stops with 4 instead of

@@ -136,8 +136,8 @@ std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot
 }
 
 std::map<std::string, SlotInfo> slots_beginning(pqxx::connection& sql, const std::string& prefix) {
-  const pqxx::result result = query(
-      sql, fmt::format("{} WHERE starts_with(slot_name, {})", slot_query, sql.quote(prefix)));
+  const pqxx::result result =
+      query(sql, fmt::format("{} WHERE starts_with(slot_name, {})", slot_query, sql.quote(prefix)));
   std::map<std::string, SlotInfo> slots;
   for (const auto& row : result) slots.emplace(row["slot_name"].c_str(), to_slot(row));
   return slots;

@@ -122,9 +122,10 @@ Lsn ReplicationStream::create_slot(const std::string& slot) {
 }
 
 Lsn ReplicationStream::copy_temporarily(const std::string& from, const std::string& to) {
-  const PgResult copied = command(fmt::format("SELECT pg_copy_logical_replication_slot({}, {}, true)",
-                                              quote_literal(from), quote_literal(to)),
-                                  PGRES_TUPLES_OK);
+  const PgResult copied =
+      command(fmt::format("SELECT pg_copy_logical_replication_slot({}, {}, true)",
+                          quote_literal(from), quote_literal(to)),
+              PGRES_TUPLES_OK);
   const PgResult place = command(
       fmt::format("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = {}",
                   quote_literal(to)),

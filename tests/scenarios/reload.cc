@@ -52,7 +52,8 @@ TEST_F(Reload, AddsAndRemovesTablesUnderLoadWithoutLoss) {
   wait_until([&] { return js().count("CDC", "cdc.public.t.insert") == 1; }, seconds(60), "the end");
   ASSERT_LT(end, postgres_.current_lsn());
   walferry_.stop();
-  int seen = 0;  // changes of public.added that the oracle saw, the first and the last not published
+  int seen =
+      0;  // changes of public.added that the oracle saw, the first and the last not published
   const auto published = [&](const std::string& table, const std::string&) {
     if (table != "public.added") return true;
     ++seen;
@@ -64,7 +65,8 @@ TEST_F(Reload, AddsAndRemovesTablesUnderLoadWithoutLoss) {
 
 TEST_F(Reload, ABrokenFileLeavesTheOldOne) {
   start();
-  write_file(walferry_.config_file(), settings().to_toml() + "\n[source]\nslot = 7\nnonsense = 1\n");
+  write_file(walferry_.config_file(),
+             settings().to_toml() + "\n[source]\nslot = 7\nnonsense = 1\n");
   kill(walferry_.pid(), SIGHUP);
   expect_said("the old one stays");
   settings().table("public.absent");

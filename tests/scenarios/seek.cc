@@ -130,7 +130,8 @@ TEST_P(Seek, AgreesWithALinearSearch) {
     Load load(postgres_.conninfo(), {.writers = 6, .pause = Milliseconds(0)});
     for (int i = 0; i < (is_long() ? 60 : 6); ++i) {
       load.wait_for_more(50);
-      exec("SELECT pg_logical_emit_message(false, 'p', '{\"commit_ts\":\"2001-01-01T00:00:00Z\"}')");
+      exec(
+          "SELECT pg_logical_emit_message(false, 'p', '{\"commit_ts\":\"2001-01-01T00:00:00Z\"}')");
       exec("SELECT pg_logical_emit_message(true, 'p', 'x')");
     }
   }
@@ -200,7 +201,8 @@ TEST_F(SeekAndTail, TailBeginsAtAnLsnWithATable) {
   wait_stored(3);
   const std::uint64_t from = records().at(1).commit_lsn;
   Process all(spawn({"tail", "--json", "--from-lsn", lsn_text(from)}, "all", "err"));
-  Process table(spawn({"tail", "--json", "--from-lsn", lsn_text(from), "public.t"}, "table", "err"));
+  Process table(
+      spawn({"tail", "--json", "--from-lsn", lsn_text(from), "public.t"}, "table", "err"));
   wait_printed(3, "all");
   wait_printed(1, "table");
   EXPECT_EQ(printed("all").at(1), records().at(1).payload) << "behind its table's shape";
