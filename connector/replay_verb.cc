@@ -108,12 +108,12 @@ class ReplayVerb {
       session.status_interval =
           std::min<milliseconds>(milliseconds(1000), milliseconds(server.sender_timeout_ms) / 2);
     }
-    if (config_.source.streaming == "on") session.spool = spool_settings(config_);
     // A logical message outside a transaction has the position where its record ends, and is sent
     // only when it begins behind the start.
     const pg::Lsn start = config_.source.messages.empty() ? command_.from : pg::Lsn();
+    // Without streaming, which would bring the same records.
     session.replication.start(copy, start, coverage_of(config_, *session.sql).plan.publications,
-                              session.spool.has_value());
+                              false);
     spdlog::info("replaying {} from slot \"{}\" to stream {}, behind message {}", range(), source_,
                  target_.stream.name, info.last.value);
     return std::make_unique<Session>(std::move(session));

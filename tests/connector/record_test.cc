@@ -18,7 +18,6 @@ using pg::Null;
 using pg::OldRow;
 using pg::ReplicaIdentity;
 using pg::Unchanged;
-using testing::EndsWith;
 using Values = std::vector<pg::Value>;
 
 constexpr pg::TypeId int4(23);
