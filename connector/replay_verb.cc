@@ -145,7 +145,7 @@ class ReplayVerb {
       return replay_points(slot, pg::slot_info(sql, slot), marks_of(sql, slot));
     };
     const std::string suffix = fmt::format("_replay_{}", getpid());
-    const std::string copy = slot.substr(0, 63 - suffix.size()) + suffix;
+    std::string copy = slot.substr(0, 63 - suffix.size()) + suffix;
     source_ = require_point(points(), command_.from).slot;
     require_free_slot(server);
     const pg::Lsn confirmed = replication.copy_temporarily(source_, copy);
