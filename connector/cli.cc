@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "connector/config.h"
 #include "connector/config_values.h"
 
 namespace connector {
@@ -19,9 +20,9 @@ namespace {
 
 constexpr int usage_error = 2;
 
-const std::vector<std::string> verbs{"run", "check", "status", "tail", "teardown", "version"};
-const std::vector<std::string> unbuilt_verbs{"init", "seek",     "replay",
-                                             "mark", "snapshot", "verify"};
+const std::vector<std::string> verbs{"run",    "check",    "status", "tail",
+                                     "verify", "teardown", "version"};
+const std::vector<std::string> unbuilt_verbs{"init", "seek", "replay", "mark", "snapshot"};
 
 bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -65,6 +66,15 @@ std::string check_filter(const std::string& text) {
   return problem.empty() ? "" : fmt::format("\"{}\" {}", text, problem);
 }
 
+std::string check_table(const std::string& text) {
+  try {
+    parse_table_name(text);
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return fmt::format("\"{}\": {}", text, error.what());
+  }
+}
+
 // What the parser fills in; one for all verbs, since only one of them is given.
 struct Given {
   std::string config_file, until_lsn, until, subject, last, from_lsn;
@@ -72,6 +82,7 @@ struct Given {
   CheckCommand check;
   StatusCommand status;
   TailCommand tail;
+  VerifyCommand verify;
   TeardownCommand teardown;
   bool version = false;
 };
@@ -124,6 +135,18 @@ void add_tail(CLI::App& app, Given& given) {
   add_unbuilt(tail, given.from_lsn, "--from-lsn");
 }
 
+void add_verify(CLI::App& app, Given& given) {
+  CLI::App& verify =
+      add_verb(app, given, "verify", "Compare the stream, folded by key, with the tables",
+               "walferry verify --config walferry.toml public.orders");
+  verify.add_option("TABLE", given.verify.tables, "Only these, as schema.table (default: all)")
+      ->type_name("")
+      ->check(check_table);
+  verify.add_flag("--partial", given.verify.partial,
+                  "Only the rows that occur in the stream: its beginning may be gone");
+  verify.add_flag("--json", given.verify.json, "Every difference and every table, a line each");
+}
+
 void add_check_and_status(CLI::App& app, Given& given) {
   CLI::App& check =
       add_verb(app, given, "check", "Say what run needs and lacks, each with its remedy",
@@ -149,6 +172,7 @@ void describe(CLI::App& app, Given& given) {
   add_run(app, given);
   add_check_and_status(app, given);
   add_tail(app, given);
+  add_verify(app, given);
   CLI::App& teardown =
       add_verb(app, given, "teardown", "Drop slot, publications and saved position",
                "walferry teardown --config walferry.toml --yes");
@@ -174,6 +198,8 @@ Invocation invocation(const std::string& verb, const Given& given) {
     tail.subject = given.subject;
     tail.last = parse_count(given.last);
     result.command = tail;
+  } else if (verb == "verify") {
+    result.command = given.verify;
   } else if (verb == "teardown") {
     result.command = given.teardown;
   }

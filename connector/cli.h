@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "pg/types.h"
 
@@ -29,6 +30,11 @@ struct TailCommand {
   std::optional<pg::Lsn> from_lsn;
   std::optional<std::uint64_t> last;
 };
+struct VerifyCommand {
+  std::vector<std::string> tables;  // schema.table; empty: all
+  bool partial = false;
+  bool json = false;
+};
 struct TeardownCommand {
   bool yes = false;
 };
@@ -36,7 +42,7 @@ struct VersionCommand {};
 
 struct Invocation {
   std::string config_file;
-  std::variant<RunCommand, CheckCommand, StatusCommand, TailCommand, TeardownCommand,
+  std::variant<RunCommand, CheckCommand, StatusCommand, TailCommand, VerifyCommand, TeardownCommand,
                VersionCommand>
       command;
 };

@@ -70,6 +70,7 @@ struct RunVerb {
   int operator()(const connector::CheckCommand& command) const { return check(config, command); }
   int operator()(const connector::StatusCommand& command) const { return status(config, command); }
   int operator()(const connector::TailCommand& command) const { return tail(config, command); }
+  int operator()(const connector::VerifyCommand& command) const { return verify(config, command); }
   int operator()(const connector::TeardownCommand& command) const {
     return teardown(config, command);
   }
