@@ -33,12 +33,15 @@ void JsonMembers::skip_space() {
 // From the opening quote to behind the closing one.
 bool JsonMembers::skip_string() {
   if (at_ >= text_.size() || text_[at_] != '"') return false;
-  for (++at_;;) {
-    at_ = text_.find_first_of("\"\\", at_);
-    if (at_ == std::string_view::npos) return false;
-    if (text_[at_++] == '"') return true;
-    ++at_;  // whatever is escaped
+  for (++at_; at_ < text_.size(); ++at_) {
+    if (text_[at_] == '\\') {
+      ++at_;  // whatever is escaped
+    } else if (text_[at_] == '"') {
+      ++at_;
+      return true;
+    }
   }
+  return false;
 }
 
 bool JsonMembers::skip_value() {
@@ -51,16 +54,14 @@ bool JsonMembers::skip_value() {
   }
   int depth = 0;
   while (at_ < text_.size()) {
-    at_ = text_.find_first_of("\"{}[]", at_);
-    if (at_ == std::string_view::npos) return false;
     const char c = text_[at_];
     if (c == '"') {
       if (!skip_string()) return false;
       continue;
     }
     ++at_;
-    depth += c == '{' || c == '[' ? 1 : -1;
-    if (depth == 0) return true;
+    if (c == '{' || c == '[') ++depth;
+    if ((c == '}' || c == ']') && --depth == 0) return true;
   }
   return false;
 }
@@ -104,6 +105,7 @@ std::string json_text(std::string_view value) {
 
 std::vector<std::string> json_texts(std::string_view array) {
   std::vector<std::string> texts;
+  if (array.empty()) return texts;
   const auto parsed = nlohmann::json::parse(array, nullptr, false);
   if (!parsed.is_array()) return texts;
   for (const auto& item : parsed) {

@@ -62,13 +62,15 @@ FoldEntry FoldEntry::from(std::string_view bytes) {
           .omitted = bytes.substr(head.after_size + head.unchanged_size, head.omitted_size)};
 }
 
-// A commit written before the snapshot was taken can only be unseen while it is listed as running,
-// whatever its number looks like after so many others. A number that the snapshot had not given
-// out yet was given, and committed, after `before_`.
+// A commit that waits for a standby is written and not visible: its number is listed as running, or
+// not below xmax, which is the end of what was completed. Of commits written before the snapshot
+// was taken, only such are unseen; whatever number an older one seems to have (after 2^31 others
+// without a change of the tables it would be unwound wrongly), it is seen.
 bool FoldView::sees(bool has_xid, std::int64_t xid, pg::Lsn commit_lsn) const {
   if (!has_xid) return true;
   const std::uint64_t whole = xids_.whole(xid, snapshot_);
-  return commit_lsn <= before_ ? !snapshot_.lists(whole) : snapshot_.sees(whole);
+  return snapshot_.sees(whole) ||
+         (commit_lsn <= before_ && !snapshot_.lists(whole) && whole >= next_);
 }
 
 bool FoldView::sees(const FoldEntry& entry) const {

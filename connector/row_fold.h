@@ -43,9 +43,10 @@ struct FoldEntry {
 // What decides whether an entry counts.
 class FoldView {
  public:
-  // `before`: a WAL position from before `snapshot` was taken.
-  FoldView(pg::Visibility snapshot, pg::Lsn before)
-      : snapshot_(std::move(snapshot)), before_(before) {}
+  // `before`: a WAL position from before `snapshot` was taken; `next`: a number that was given to a
+  // transaction after it.
+  FoldView(pg::Visibility snapshot, pg::Lsn before, std::uint64_t next)
+      : snapshot_(std::move(snapshot)), before_(before), next_(next) {}
 
   pg::XidUnwinder& xids() { return xids_; }
   pg::Lsn before() const { return before_; }
@@ -61,6 +62,7 @@ class FoldView {
  private:
   pg::Visibility snapshot_;
   pg::Lsn before_;
+  std::uint64_t next_;
   pg::XidUnwinder xids_;
 };
 

@@ -111,7 +111,7 @@ class Verification {
     const pg::Lsn before = pg::flushed_wal_lsn(*sql_);
     pg::TableReader::Snapshot snapshot = reader.look();
     end_ = snapshot.after;
-    view_.emplace(std::move(snapshot.visible), before);
+    view_.emplace(std::move(snapshot.visible), before, next_xid(*sql_));
     for (const pg::ReadTable& table : reads) {
       const pg::Relation shape = reader.shape(table);
       std::vector<std::string> key;

@@ -39,14 +39,6 @@ constexpr std::uint64_t tail_bytes = 16ULL << 20;
 
 void pause(milliseconds duration) { poll(nullptr, 0, static_cast<int>(duration.count())); }
 
-// A commit without a change: it is flushed within moments, whoever else writes, and publishes
-// nothing. Without it the last WAL of an idle server may not be sent for a while.
-void nudge(pqxx::connection& sql) {
-  pqxx::work work(sql);
-  work.exec("SELECT pg_catalog.pg_current_xact_id()");
-  work.commit();
-}
-
 std::optional<SavedPosition> saved_for(const Config& config, publisher::Connection& nats) {
   const publisher::KeyValueEntry entry = position_key(config).get(nats);
   if (!entry.value) return std::nullopt;
@@ -123,7 +115,7 @@ class SlotScan {
         stream.flush();
         pause(milliseconds(20));
         if (Clock::now() >= next_nudge) {
-          nudge(sql);
+          next_xid(sql);  // without it an idle server may not send its last WAL for a while
           next_nudge = Clock::now() + nudge_interval;
         }
       }
@@ -193,6 +185,13 @@ std::optional<publisher::StreamSequence> without_daemon(const Config& config, pq
 
 }  // namespace
 
+std::uint64_t next_xid(pqxx::connection& sql) {
+  pqxx::work work(sql);
+  const pqxx::result result = work.exec("SELECT pg_catalog.pg_current_xact_id()");
+  work.commit();
+  return result[0][0].as<std::uint64_t>();
+}
+
 publisher::StreamSequence last_before(const Config& config, pqxx::connection& sql,
                                       publisher::Connection& nats, const TableNames& tables,
                                       pg::Lsn end) {
@@ -237,7 +236,7 @@ publisher::StreamSequence last_before(const Config& config, pqxx::connection& sq
       }
     }
     if (now >= next_nudge) {
-      nudge(sql);
+      next_xid(sql);  // without it an idle server may not send its last WAL for a while
       next_nudge = now + nudge_interval;
     }
     if (now >= next_word) {

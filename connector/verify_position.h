@@ -6,6 +6,7 @@
 // a daemon that starts meanwhile waits for a moment.
 #pragma once
 
+#include <cstdint>
 #include <pqxx/pqxx>
 #include <set>
 #include <string>
@@ -19,6 +20,9 @@
 namespace connector {
 
 using TableNames = std::set<std::pair<std::string, std::string>>;  // {schema, table}
+
+// The number of a transaction of its own, which changes nothing. It moves the end of WAL.
+std::uint64_t next_xid(pqxx::connection& sql);
 
 // Waits for a daemon that works, as long as it takes, and says so every 10 s. Throws
 // Stop(precondition) where nobody works on the slot and the stream lacks changes of `tables`.

@@ -36,15 +36,15 @@ void split_copy_line(std::string_view line, std::size_t columns, std::string& bu
       row.emplace_back(Null{});
     } else {
       const std::size_t begin = buffer.size();
-      for (std::size_t i = 0; i < field.size(); ++i) {
-        if (field[i] != '\\') {
-          buffer += field[i];
-        } else if (++i < field.size()) {
-          buffer += unescaped(field[i]);
-        } else {
-          throw ProtocolError("a row of COPY ends within an escape");
-        }
+      std::size_t plain = 0;  // up to here it is taken
+      for (std::size_t i = field.find('\\'); i != std::string_view::npos;
+           i = field.find('\\', plain)) {
+        if (i + 1 == field.size()) throw ProtocolError("a row of COPY ends within an escape");
+        buffer.append(field, plain, i - plain);
+        buffer += unescaped(field[i + 1]);
+        plain = i + 2;
       }
+      buffer.append(field, plain);
       row.emplace_back(std::string_view(buffer).substr(begin));
     }
     if (end == line.size()) break;
