@@ -299,6 +299,10 @@ std::vector<pg::TableInfo> Verification::chosen_tables(const Config& config,
                  "name tables that the configuration has, as schema.table");
     }
   }
+  if (chosen.empty()) {
+    throw Stop(Exit::precondition, "there is no table to verify",
+               "add a [[table]] to the configuration, or create what its patterns match");
+  }
   for (const pg::TableInfo& table : chosen) {
     if (table.readable) continue;
     throw Stop(Exit::precondition,

@@ -138,6 +138,7 @@ void StreamFolder::take_record(std::string_view record, publisher::StreamSequenc
     const bool counts = change->commit_lsn <= view_.before();
     if (tables_[table].keyless() && counts && change->commit_lsn != last_snapshot_[table]) {
       history.begins_anew(order_);
+      history.snapshot_complete = false;
       last_snapshot_[table] = change->commit_lsn;
     }
   }

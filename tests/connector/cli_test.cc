@@ -57,6 +57,17 @@ class CommandLine : public testing::Test {
   void TearDown() override { ::unsetenv("WALFERRY_CONFIG"); }
 };
 
+TEST_F(CommandLine, VerifyTakesTablesAndItsFlags) {
+  const auto all = parsed<VerifyCommand>({"verify", "--config", "c"});
+  EXPECT_TRUE(all.tables.empty());
+  EXPECT_FALSE(all.partial || all.json);
+  const auto some = parsed<VerifyCommand>(
+      {"verify", "public.a", "--partial", "\"S\".\"b.c\"", "--json", "--config", "c"});
+  EXPECT_EQ(some.tables, (std::vector<std::string>{"public.a", "\"S\".\"b.c\""}));
+  EXPECT_TRUE(some.partial && some.json);
+  expect_refused({"verify", "a", "--config", "c"}, "\"a\"");
+}
+
 TEST_F(CommandLine, RunTakesItsFlags) {
   const RunCommand plain = parsed<RunCommand>({"run", "--config", "f"});
   EXPECT_FALSE(plain.adopt || plain.accept_gap || plain.until_current || plain.until_lsn);

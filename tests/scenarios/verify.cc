@@ -355,6 +355,43 @@ TEST_F(Verify, FoldsSnapshotRowsByTheirMark) {
   EXPECT_EQ(found[0]["columns"]["v"]["stream"], "wrong");
 }
 
+// The chunk leaves the row to the change between its marks, and that is not visible yet.
+TEST_F(Verify, RowsThatAnInvisibleCommitTookFromASnapshotAreNotSettled) {
+  create_table("t", "id int PRIMARY KEY, v text");
+  exec("INSERT INTO t VALUES (1, 'before')");
+  start();
+  exec("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+  exec("SELECT pg_reload_conf()");
+  PgSession writer = postgres_.connect();
+  std::thread waits([&] { writer.exec("UPDATE t SET v = 'after'"); });
+  wait_stored(1);
+  const std::uint64_t mark = postgres_.current_lsn();
+  walferry_.stop();
+  plant("", "cdc._snapshot.public.t",
+        {{"Walferry-Rows", "0"}, {"Walferry-Position", hex16(mark) + ":0"}});
+  const Finished early = verify({}, 3);
+  EXPECT_TRUE(says(early.out, "1 not settled")) << early.out;
+  exec("ALTER SYSTEM RESET synchronous_standby_names");
+  exec("SELECT pg_reload_conf()");
+  waits.join();
+  expect_equal();
+}
+
+TEST_F(Verify, WaitsForADaemonThatIsBehind) {
+  create_table("t", "id int PRIMARY KEY, v text");
+  start();
+  walferry_.suspend();
+  exec("INSERT INTO t SELECT i, 'x' FROM generate_series(1, 1000) i");
+  std::thread goes_on([&] {
+    let_pass(Milliseconds(1500));
+    walferry_.resume();
+  });
+  const auto began = Clock::now();
+  EXPECT_EQ(expect_equal()["public.t"]["rows"], 1000);
+  EXPECT_GT(Clock::now() - began, Milliseconds(1400));
+  goes_on.join();
+}
+
 // ---- bounds
 
 TEST_F(Verify, MemoryDoesNotGrowWithTheTable) {
