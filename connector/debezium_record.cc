@@ -60,6 +60,11 @@ void DebeziumEncoder::remove(std::string& out, const pg::Delete& change) const {
   out += ",\"after\":null";
 }
 
+void DebeziumEncoder::create_anew(std::string& out, const pg::Update& change) const {
+  out += "{\"before\":null,\"after\":";
+  append_row(out, change.row, change.old, change.old_kind);
+}
+
 void DebeziumEncoder::truncate(std::string& out) const { out += "{\"before\":null,\"after\":null"; }
 
 // Every column is there: null, its value, or the placeholder of what Postgres did not send.

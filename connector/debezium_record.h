@@ -38,6 +38,8 @@ class DebeziumEncoder {
   void update(std::string& out, const pg::Update& change) const;
   void remove(std::string& out, const pg::Delete& change) const;
   void truncate(std::string& out) const;
+  // An update under another key is Debezium's remove() of the old row and this.
+  void create_anew(std::string& out, const pg::Update& change) const;
 
  private:
   friend class DebeziumTransaction;

@@ -54,6 +54,14 @@ class RecordFormat {
       transaction.append_position(out, lsn, ordinal);
     }
   }
+  // Whether the update is two records here: the row under its old key is gone, and there is one
+  // under the new.
+  bool is_two(const TableEncoder& json, const pg::Update& change) const {
+    return debezium_ && json.key_changed(change);
+  }
+  // Both, as write() does.
+  void write_two(std::string& removal, std::string& creation, const Table& table,
+                 const pg::Update& change, pg::Lsn lsn, std::uint64_t ordinal) const;
   // The record of a logical message; false where its content is published as it is. `ordinal` is
   // that of a transactional one, which has been counted.
   bool message(std::string& out, const pg::Message& message, std::uint64_t ordinal) const {
