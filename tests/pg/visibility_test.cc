@@ -46,6 +46,7 @@ TEST(XidUnwinder, MakesNumbersWholeAcrossEpochs) {
                                             (2ULL << 32) + 3,
                                             (2ULL << 32) - 2,
                                             (2ULL << 32) + 2'000'000'000,
+                                            (2ULL << 32) + 4'000'000'000,
                                             (3ULL << 32) - 100,
                                             (3ULL << 32) + 7};
   XidUnwinder xids;
