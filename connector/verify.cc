@@ -31,6 +31,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "connector/attach.h"
 #include "connector/preconditions.h"
@@ -85,7 +86,7 @@ class Verification {
     ExternalSort table_rows(dir_);
     encode_rows(folder.histories(), table_rows);
     table_rows.finish();
-    return compare(folder.histories(), stream_rows, table_rows, last);
+    return compare(folder.histories(), stream_rows, table_rows);
   }
 
  private:
@@ -100,6 +101,7 @@ class Verification {
   void read_tables(const std::vector<pg::TableInfo>& chosen) {
     const TableSelection selection(config_);
     std::vector<pg::ReadTable> reads;
+    reads.reserve(chosen.size());
     for (const pg::TableInfo& table : chosen) {
       reads.push_back({.id = pg::RelationId(table.oid),
                        .schema = table.schema,
@@ -182,7 +184,7 @@ class Verification {
   }
 
   Exit compare(const std::vector<TableHistory>& histories, ExternalSort& stream_rows,
-               ExternalSort& table_rows, publisher::StreamSequence) {
+               ExternalSort& table_rows) {
     std::size_t width = 0;
     for (const VerifiedTable& table : tables_) width = std::max(width, table.name().size());
     VerifyReport report(command_.json, std::min<std::size_t>(width, 60), stdout,
@@ -197,6 +199,9 @@ class Verification {
       comparison.compare(i, result, report);
       add_notes(tables_[i], histories[i], result);
       report.table(tables_[i].name(), result);
+    }
+    if (std::ferror(stdout) != 0) {
+      throw Stop(Exit::failed, "standard output could not be written: the report is not whole", "");
     }
     return report.code();
   }
@@ -233,14 +238,14 @@ class Verification {
     }
     if (result.different() == 0) return;
     if (table.insert_only()) {
-      result.notes.push_back(
+      result.notes.emplace_back(
           table.keyless()
               ? "it has neither key nor replica identity: what was updated or deleted is not in "
                 "the stream, and differs for that"
               : "its updates or deletes are not published: what they changed differs for that");
     }
     if (result.missing > 0 && !history.snapshot_complete) {
-      result.notes.push_back(
+      result.notes.emplace_back(
           "rows from before the table was captured are in the stream only after a snapshot, and "
           "it has none; --partial compares the rows that occur");
     }

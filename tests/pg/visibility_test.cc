@@ -51,6 +51,7 @@ TEST(XidUnwinder, MakesNumbersWholeAcrossEpochs) {
                                             (3ULL << 32) + 7};
   XidUnwinder xids;
   std::vector<std::int64_t> relative;
+  relative.reserve(whole.size());
   for (const std::uint64_t xid : whole) {
     relative.push_back(xids.follow(TransactionId(static_cast<std::uint32_t>(xid))));
   }
