@@ -115,6 +115,7 @@ Remedy remedy_for(const std::exception& error) {
   if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) {
     return again("raise source.spill_max, or make room in source.spill_dir");
   }
+  if (dynamic_cast<const pg::AmbiguousStream*>(&error) != nullptr) return again();
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr) return again();
   // Of libpqxx's own kind, beside sql_error: a deadlock, and a connection lost within COMMIT.
   if (dynamic_cast<const pqxx::transaction_rollback*>(&error) != nullptr) return again();

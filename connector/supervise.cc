@@ -96,6 +96,7 @@ class Supervisor {
   // altered again within a transaction while that is decoded.
   bool needs_whole_transactions(const std::exception& error) const {
     if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) return true;
+    if (dynamic_cast<const pg::AmbiguousStream*>(&error) != nullptr) return true;
     constexpr const char* internal_error = "XX000";
     const auto* postgres = dynamic_cast<const pg::Error*>(&error);
     return streaming_ && postgres != nullptr && postgres->sqlstate() == internal_error;

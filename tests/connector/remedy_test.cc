@@ -67,6 +67,7 @@ TEST(Remedy, NatsErrors) {
 }
 
 TEST(Remedy, WhatCannotBeSpilledIsTriedAgain) {
+  EXPECT_TRUE(remedy_for(pg::AmbiguousStream("x")).retry);
   const Remedy remedy = remedy_for(pg::SpillError("x"));
   EXPECT_TRUE(remedy.retry);
   EXPECT_NE(remedy.hint.find("source.spill_max"), std::string::npos);
