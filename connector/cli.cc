@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "connector/config.h"
 #include "connector/config_values.h"
 #include "connector/stamps.h"
 #include "connector/when.h"
@@ -21,9 +22,9 @@ namespace {
 
 constexpr int usage_error = 2;
 
-const std::vector<std::string> verbs{"run",    "check", "status",   "tail",   "seek",
-                                     "replay", "mark",  "teardown", "version"};
-const std::vector<std::string> unbuilt_verbs{"init", "snapshot", "verify"};
+const std::vector<std::string> verbs{"run",    "check", "status", "tail",     "seek",
+                                     "replay", "mark",  "verify", "teardown", "version"};
+const std::vector<std::string> unbuilt_verbs{"init", "snapshot"};
 
 bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -89,6 +90,15 @@ std::string check_with(std::string (*check)(std::string_view), const std::string
   return problem.empty() ? "" : fmt::format("\"{}\" {}", text, problem);
 }
 
+std::string check_table(const std::string& text) {
+  try {
+    parse_table_name(text);
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return fmt::format("\"{}\": {}", text, error.what());
+  }
+}
+
 // What the parser fills in; one for all verbs, since only one of them is given.
 struct Given {
   std::string config_file, until_lsn, until, subject, last, from_lsn, to_lsn, target, mark, drop;
@@ -99,6 +109,7 @@ struct Given {
   SeekCommand seek;
   MarkCommand mark_command;
   ReplayCommand replay;
+  VerifyCommand verify;
   TeardownCommand teardown;
   bool list = false;
   bool version = false;
@@ -196,6 +207,18 @@ void add_replay(CLI::App& app, Given& given) {
       ->check([](const std::string& text) { return check_with(check_subject_prefix, text); });
 }
 
+void add_verify(CLI::App& app, Given& given) {
+  CLI::App& verify =
+      add_verb(app, given, "verify", "Compare the stream, folded by key, with the tables",
+               "walferry verify --config walferry.toml public.orders");
+  verify.add_option("TABLE", given.verify.tables, "Only these, as schema.table (default: all)")
+      ->type_name("")
+      ->check(check_table);
+  verify.add_flag("--partial", given.verify.partial,
+                  "Only the rows that occur in the stream: its beginning may be gone");
+  verify.add_flag("--json", given.verify.json, "Every difference and every table, a line each");
+}
+
 void add_check_and_status(CLI::App& app, Given& given) {
   CLI::App& check =
       add_verb(app, given, "check", "Say what run needs and lacks, each with its remedy",
@@ -224,6 +247,7 @@ void describe(CLI::App& app, Given& given) {
   add_seek(app, given);
   add_replay(app, given);
   add_mark(app, given);
+  add_verify(app, given);
   CLI::App& teardown =
       add_verb(app, given, "teardown", "Drop slot, publications and saved position",
                "walferry teardown --config walferry.toml --yes");
@@ -272,6 +296,8 @@ Invocation invocation(const std::string& verb, const Given& given) {
     replay.from = pg::parse_lsn(given.from_lsn).value();
     replay.to = pg::parse_lsn(given.to_lsn);
     result.command = replay;
+  } else if (verb == "verify") {
+    result.command = given.verify;
   } else if (verb == "teardown") {
     result.command = given.teardown;
   }

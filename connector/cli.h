@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "pg/types.h"
 
@@ -47,6 +48,11 @@ struct ReplayCommand {
   std::string stream;          // empty: {name}_REPLAY
   std::string subject_prefix;  // empty: replay.{prefix}
 };
+struct VerifyCommand {
+  std::vector<std::string> tables;  // schema.table; empty: all
+  bool partial = false;
+  bool json = false;
+};
 struct TeardownCommand {
   bool yes = false;
 };
@@ -55,7 +61,7 @@ struct VersionCommand {};
 struct Invocation {
   std::string config_file;
   std::variant<RunCommand, CheckCommand, StatusCommand, TailCommand, SeekCommand, MarkCommand,
-               ReplayCommand, TeardownCommand, VersionCommand>
+               ReplayCommand, VerifyCommand, TeardownCommand, VersionCommand>
       command;
 };
 
