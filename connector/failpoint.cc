@@ -14,7 +14,7 @@ struct Armed {
   long passes_left = 0;
 };
 
-constexpr std::array<std::string_view, 9> names = {"",
+constexpr std::array<std::string_view, 15> names = {"",
                                                    "before_publish",
                                                    "stored_unacked",
                                                    "acked_unsaved",
@@ -22,7 +22,13 @@ constexpr std::array<std::string_view, 9> names = {"",
                                                    "after_publication",
                                                    "after_intent",
                                                    "shape_saved",
-                                                   "after_slot_created"};
+                                                   "after_slot_created",
+                                                   "before_low_mark",
+                                                   "snapshot_piece",
+                                                   "before_high_mark",
+                                                   "mid_chunk",
+                                                   "chunk_stored",
+                                                   "progress_saved"};
 
 Armed read_environment() {
   Armed armed;

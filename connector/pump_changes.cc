@@ -44,6 +44,7 @@ void encode(const Encoder& encoder, std::string& out, const pg::Delete& change, 
 
 void Pump::on(const pg::RelationSeen& seen) {
   tables_.erase(seen.relation->id.value);  // made anew in its new shape when a change comes
+  if (snapshots_) snapshots_->shape_seen(*seen.relation);
 }
 
 void Pump::on(const pg::TypeSeen& seen) { types_.announced(seen.type, seen.schema, seen.name); }
@@ -61,6 +62,10 @@ void Pump::on(const pg::Truncate& change) {
 
 // Within a transaction it is a change like any other. Outside, it stands alone at its own place.
 void Pump::on(const pg::Message& message) {
+  if (!message.transactional && message.prefix == snapshot_mark_prefix) {
+    on_mark(message);
+    return;
+  }
   pg::Position position{message.lsn, 0};
   if (message.transactional) {
     position.commit_lsn = transaction_.commit_lsn();
@@ -116,6 +121,7 @@ bool Pump::leaves_out_transaction() const { return replicated_ && config_.source
 pg::Position Pump::count(pg::RelationId table) {
   const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
   format_.count(table);
+  if (snapshots_) snapshots_->changed(table, xid_);
   if (!session_.reread.done()) session_.reread.saw_change(position);
   return position;
 }
@@ -149,6 +155,8 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
   if (leaves_out_transaction()) return;
   Table& table = table_of(relation);
   if (!table.selected || !table.gate.publishes(op, position)) return;
+  if (is_in_snapshot(relation)) return;
+  if (snapshots_) snapshots_->published(relation.id, op, row, old);
   if (!table.announced && op != Op::truncate) announce(table, relation, position);
   HeldRecord& held = writer_.hold(position);
   held.source.assign(table.source);
@@ -233,6 +241,10 @@ std::string Pump::key_for_log(std::string_view record) const {
 Pump::Table& Pump::table_of(const pg::Relation& relation) {
   const auto found = tables_.find(relation.id.value);
   if (found != tables_.end()) return found->second;
+  return tables_.emplace(relation.id.value, make_table(relation)).first->second;
+}
+
+Pump::Table Pump::make_table(const pg::Relation& relation) {
   Table table;
   const TableConfig* config = selection_.find(relation.schema, relation.name);
   table.selected = config != nullptr;
@@ -251,7 +263,7 @@ Pump::Table& Pump::table_of(const pg::Relation& relation) {
     table.shown = shown_of(relation, *table.encoder);
     table.shape = shape_of(table.shown);
   }
-  return tables_.emplace(relation.id.value, std::move(table)).first->second;
+  return table;
 }
 
 void Pump::log_type_warnings() {

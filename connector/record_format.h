@@ -32,6 +32,8 @@ class RecordFormat {
   Table table(const pg::Relation& relation, const TableChoice& choice = {});
 
   void begin(const pg::Begin& begin);
+  // Rows that were read at this time, until the next begin().
+  void begin_snapshot(pg::Timestamp read_at);
   // Every change of the transaction, published or not: Debezium's records count by table.
   void count(pg::RelationId table) {
     if (debezium_) debezium_->count(table);
@@ -54,6 +56,9 @@ class RecordFormat {
       transaction.append_position(out, lsn, ordinal);
     }
   }
+  // The same of a snapshot's row, whole; `mark` has begin_snapshot().
+  void write_snapshot(std::string& out, const Table& table, const TableEncoder& json,
+                      const TransactionEncoder& mark, pg::Row row, std::uint64_t number) const;
   // The record of a logical message; false where its content is published as it is. `ordinal` is
   // that of a transactional one, which has been counted.
   bool message(std::string& out, const pg::Message& message, std::uint64_t ordinal) const {
@@ -76,6 +81,7 @@ class RecordFormat {
   DebeziumValues debezium_values_;
   std::optional<DebeziumTransaction> debezium_;
   std::optional<CloudEvent> cloud_event_;
+  pg::Timestamp read_at_;
 };
 
 }  // namespace connector

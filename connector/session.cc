@@ -124,6 +124,19 @@ void load_shapes(Session& session, const Observed& seen, Resume& plan, const Wak
   session.shapes.drop_after(plan.known.anchor);
 }
 
+// What the stream has lost is done again; a change that a snapshot contains was left out of a
+// stream that may have lost the snapshot, so that is known before anything is compared.
+void load_snapshots(Session& session, const Observed& seen, Resume& plan) {
+  const publisher::KeyValueEntry entry = session.snapshots_key.get(*session.nats);
+  session.snapshots_revision = entry.revision;
+  if (entry.value) session.snapshots = SnapshotProgress::parse(*entry.value);
+  if (session.snapshots.take_back(seen.stream.created, seen.stream.last)) {
+    spdlog::warn("the stream has lost rows of snapshots: they are read again");
+    session.save_snapshots();
+  }
+  plan.known.snapshots = session.snapshots.may_have_rows_behind(plan.known.anchor_sequence);
+}
+
 // What of a [[table]] shapes its records, less the defaults.
 nlohmann::json choice_settings(const TableConfig& table) {
   nlohmann::json choice = nlohmann::json::object();
@@ -212,6 +225,9 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .saved = {},
                   .shapes_key = shapes_key(config),
                   .shapes = {},
+                  .snapshots_key = snapshots_key(config),
+                  .snapshots = {},
+                  .publications = {},
                   .reread = Reread({}),
                   .last = {},
                   .slot_confirmed = {},
@@ -263,6 +279,8 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     session.revision = session.key.put(*session.nats, to_json(session.saved), session.revision);
   }
   load_shapes(session, seen, plan, wakeup);
+  load_snapshots(session, seen, plan);
+  session.publications = publications;
   session.last = seen.stream.last;
   const MessagePosition tail = plan.known.anchor;
   session.reread = Reread(std::move(plan.known));
@@ -285,6 +303,10 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
 void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
   ShapeLog::add(of_table, entry, slot_confirmed);
   shapes_revision = shapes_key.put(*nats, shapes.to_json(), shapes_revision);
+}
+
+void Session::save_snapshots() {
+  snapshots_revision = snapshots_key.put(*nats, snapshots.to_json(), snapshots_revision);
 }
 
 Coverage coverage_of(const Config& config, pqxx::connection& sql) {
@@ -362,6 +384,10 @@ publisher::KeyValue position_key(const Config& config) {
 
 publisher::KeyValue shapes_key(const Config& config) {
   return {"walferry", config.stream.name + "." + config.source.slot + ".shapes"};
+}
+
+publisher::KeyValue snapshots_key(const Config& config) {
+  return {"walferry", config.stream.name + "." + config.source.slot + ".snapshots"};
 }
 
 pg::SpoolSettings spool_settings(const Config& config) {
