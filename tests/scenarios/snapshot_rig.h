@@ -38,6 +38,18 @@ class Snapshot : public Scenario {
     wait_until([&] { return words() >= count; }, deadline,
                std::to_string(count) + " words of snapshots");
   }
+  // Until it is saved that the table is complete.
+  void wait_saved(const std::string& table) {
+    wait_until(
+        [&] {
+          const auto saved = js().key_value("walferry", "CDC.walferry.snapshots");
+          if (!saved) return false;
+          const auto tables = nlohmann::json::parse(*saved).at("tables");
+          const auto name = "\"public\".\"" + table + "\"";
+          return tables.contains(name) && tables.at(name).at("state") == "complete";
+        },
+        seconds(90), "the snapshot of " + table + " is complete");
+  }
   // All that was committed before this is in the stream.
   void wait_for_all() {
     exec("SELECT pg_logical_emit_message(false, 'end', '')");
