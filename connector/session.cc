@@ -160,7 +160,8 @@ bool contains(const std::vector<std::pair<std::string, std::string>>& names,
 
 // Says what cannot be covered, and covers the rest. `always`: tables without an identity are named
 // even where nothing has changed.
-void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
+void apply(const Config& config, pqxx::connection& sql, const Coverage& coverage, bool always) {
+  const TableSelection selection(config);
   const auto say = [](const Finding& finding) {
     spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
   };
@@ -171,7 +172,11 @@ void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
     spdlog::info("publication: {}", statement);
   }
   for (const auto& [schema, table] : coverage.plan.added) {
-    if (!coverage.has_slot || contains(coverage.plan.unowned, {schema, table})) continue;
+    const TableConfig* chosen = selection.find(schema, table);
+    const bool read_first = chosen != nullptr && chosen->snapshot;
+    if (!coverage.has_slot || read_first || contains(coverage.plan.unowned, {schema, table})) {
+      continue;
+    }
     spdlog::warn(
         "table {}.{} is published from now on: what was committed on it before is not in "
         "the stream",
@@ -250,7 +255,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
         replicas, info->replicas, info->replicas);
   }
   if (start.first) {
-    apply(*session.sql, coverage, true);
+    apply(config, *session.sql, coverage, true);
   } else {
     refresh_publications(config, *session.sql);
   }
@@ -316,6 +321,7 @@ Coverage coverage_of(const Config& config, pqxx::connection& sql) {
   coverage.plan = pg::plan_publications(sql, config.source.publication, coverage.resolved.tables,
                                         true, chosen.narrowings);
   coverage.findings = table_findings(coverage.resolved);
+  append(coverage.findings, snapshot_findings(config, coverage.resolved));
   append(coverage.findings, std::move(chosen.problems));
   coverage.notes = std::move(chosen.notes);
   append(coverage.findings, publication_findings(coverage.plan));
@@ -331,7 +337,7 @@ void refresh_publications(const Config& config, pqxx::connection& sql) {
                   remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
   };
   try {
-    apply(sql, coverage_of(config, sql), false);
+    apply(config, sql, coverage_of(config, sql), false);
   } catch (const pqxx::transaction_rollback& error) {  // libpqxx 7: a kind of sql_error
     say(error);
   } catch (const pqxx::sql_error& error) {

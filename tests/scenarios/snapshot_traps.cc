@@ -310,7 +310,11 @@ TEST_F(SnapshotTraps, PartitionsAreReadThroughTheirRootAndParentsWithoutTheirChi
   EXPECT_EQ(fold.complete_with("public.parent"), 1);
   EXPECT_EQ(fold.complete_with("public.empty"), 0);
   EXPECT_EQ(fold.rows("public.made").begin()->second.dump(), R"({"id":5})");
-  EXPECT_EQ(js().count("CDC", "cdc._schema.public.made"), 1U);
+  std::string shapes;
+  for (const Stored& stored : js().read("CDC")) {
+    if (stored.subject == "cdc._schema.public.made") shapes += stored.payload + "\n";
+  }
+  EXPECT_EQ(js().count("CDC", "cdc._schema.public.made"), 1U) << shapes;
 }
 
 TEST_F(SnapshotTraps, WhatIsChosenOfATableIsChosenOfItsSnapshot) {
