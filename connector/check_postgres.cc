@@ -218,10 +218,10 @@ Findings table_state(const Config& config, PostgresView& seen) {
     if (said) continue;
     const TableConfig* chooser = TableSelection(config).find(table.schema, table.name);
     const bool first = chooser != nullptr && chooser->snapshot;
-    found.push_back({Verdict::ok, name,
-                     operations_of(config, table) +
-                         (first ? ", its rows first (snapshot = \"initial\")" : ""),
-                     ""});
+    found.push_back(
+        {Verdict::ok, name,
+         operations_of(config, table) + (first ? ", its rows first (snapshot = \"initial\")" : ""),
+         ""});
   }
   std::stable_sort(found.begin(), found.end(),
                    [](const Finding& a, const Finding& b) { return a.name < b.name; });

@@ -60,11 +60,14 @@ void DebeziumEncoder::remove(std::string& out, const pg::Delete& change) const {
   out += ",\"after\":null";
 }
 
+void DebeziumEncoder::create_anew(std::string& out, const pg::Update& change) const {
+  out += "{\"before\":null,\"after\":";
+  append_row(out, change.row, change.old, change.old_kind);
+}
+
 void DebeziumEncoder::truncate(std::string& out) const { out += "{\"before\":null,\"after\":null"; }
 
-void DebeziumEncoder::snapshot(std::string& out, pg::Row row) const {
-  insert(out, {nullptr, row});
-}
+void DebeziumEncoder::snapshot(std::string& out, pg::Row row) const { insert(out, {nullptr, row}); }
 
 // Every column is there: null, its value, or the placeholder of what Postgres did not send.
 void DebeziumEncoder::append_row(std::string& out, pg::Row row, pg::Row old,

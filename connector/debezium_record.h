@@ -39,6 +39,8 @@ class DebeziumEncoder {
   void remove(std::string& out, const pg::Delete& change) const;
   void truncate(std::string& out) const;
   void snapshot(std::string& out, pg::Row row) const;
+  // An update under another key is Debezium's remove() of the old row and this.
+  void create_anew(std::string& out, const pg::Update& change) const;
 
  private:
   friend class DebeziumTransaction;

@@ -15,20 +15,20 @@ struct Armed {
 };
 
 constexpr std::array<std::string_view, 15> names = {"",
-                                                   "before_publish",
-                                                   "stored_unacked",
-                                                   "acked_unsaved",
-                                                   "saved_unconfirmed",
-                                                   "after_publication",
-                                                   "after_intent",
-                                                   "shape_saved",
-                                                   "after_slot_created",
-                                                   "before_low_mark",
-                                                   "snapshot_piece",
-                                                   "before_high_mark",
-                                                   "mid_chunk",
-                                                   "chunk_stored",
-                                                   "progress_saved"};
+                                                    "before_publish",
+                                                    "stored_unacked",
+                                                    "acked_unsaved",
+                                                    "saved_unconfirmed",
+                                                    "after_publication",
+                                                    "after_intent",
+                                                    "shape_saved",
+                                                    "after_slot_created",
+                                                    "before_low_mark",
+                                                    "snapshot_piece",
+                                                    "before_high_mark",
+                                                    "mid_chunk",
+                                                    "chunk_stored",
+                                                    "progress_saved"};
 
 Armed read_environment() {
   Armed armed;

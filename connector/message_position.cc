@@ -8,6 +8,7 @@ namespace connector {
 namespace {
 
 constexpr std::string_view schema_tag = ":schema";
+constexpr std::string_view removal_tag = ":delete";
 constexpr std::string_view snapshot_tag = ":snapshot:";
 constexpr std::size_t lsn_size = 16;
 
@@ -29,7 +30,11 @@ std::string to_string(pg::Position position) {
 std::string to_string(const MessagePosition& position) {
   std::string text = to_string(position.change);
   if (position.part == MessagePosition::schema) return text.append(schema_tag);
-  if (position.part != MessagePosition::whole) text += fmt::format(".{}", position.part);
+  const bool of_removal = position.part <= MessagePosition::removal;
+  if (of_removal) text.append(removal_tag);
+  if (position.part != MessagePosition::removal && position.part != MessagePosition::whole) {
+    text += fmt::format(".{}", position.part - (of_removal ? 0 : MessagePosition::removal));
+  }
   return text;
 }
 
@@ -42,15 +47,19 @@ std::optional<pg::Position> parse_position(std::string_view text) {
 }
 
 std::optional<MessagePosition> parse_message_position(std::string_view text) {
-  std::uint32_t part = MessagePosition::whole;
-  if (text.ends_with(schema_tag)) {
+  std::optional<std::uint32_t> number;
+  if (const auto dot = text.find('.'); dot != std::string_view::npos) {
+    number = parse_number<std::uint32_t>(text.substr(dot + 1));
+    if (!number || *number == 0 || *number >= MessagePosition::removal) return std::nullopt;
+    text = text.substr(0, dot);
+  }
+  std::uint32_t part = number ? MessagePosition::removal + *number : MessagePosition::whole;
+  if (text.ends_with(removal_tag)) {
+    part = number.value_or(MessagePosition::removal);
+    text.remove_suffix(removal_tag.size());
+  } else if (text.ends_with(schema_tag) && !number) {
     part = MessagePosition::schema;
     text.remove_suffix(schema_tag.size());
-  } else if (const auto dot = text.find('.'); dot != std::string_view::npos) {
-    const auto number = parse_number<std::uint32_t>(text.substr(dot + 1));
-    if (!number || *number == MessagePosition::schema) return std::nullopt;
-    part = *number;
-    text = text.substr(0, dot);
   }
   const auto change = parse_position(text);
   if (!change) return std::nullopt;
@@ -69,7 +78,10 @@ std::optional<MessagePosition> stored_position(std::string_view id, const std::s
   if (!stored) return std::nullopt;
   if (part != nullptr || parts != nullptr) {
     const bool last = part != nullptr && parts != nullptr && *part == *parts;
-    if (last) stored->part = MessagePosition::whole;
+    if (last) {
+      const bool of_removal = stored->part <= MessagePosition::removal;
+      stored->part = of_removal ? MessagePosition::removal : MessagePosition::whole;
+    }
   } else if (position != nullptr && stored->part == MessagePosition::whole) {
     const auto covered = parse_position(*position);
     if (!covered || *covered < stored->change) return std::nullopt;

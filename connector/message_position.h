@@ -1,12 +1,14 @@
 // Which place in WAL a message of the stream holds.
 //
 // Most messages are one change each. The others belong to a change as well: a schema record stands
-// before the first row of a shape, a record that is too large comes in parts, a pack ends with its
-// last change. So a message's place is a change and a part of it, and the order of places is the
-// order of messages:
+// before the first row of a shape, a record that is too large comes in parts, a change of key can
+// be two records (Debezium's delete and create), a pack ends with its last change. So a message's
+// place is a change and a part of it, and the order of places is the order of messages:
 //
-//   schema record < part 1 < part 2 < … < whole (the last part, a pack's last change, and every
-//                                                record that is a message of its own)
+//   schema record < removal's part 1 < … < removal < part 1 < part 2 < … < whole
+//
+// where `removal` and `whole` are a record's last part too, and `whole` is also a pack's last
+// change and every record that is a message of its own.
 //
 // Hence the stream's last message tells where to go on, in the middle of a record too.
 //
@@ -26,7 +28,8 @@ namespace connector {
 
 struct MessagePosition {
   static constexpr std::uint32_t schema = 0;
-  static constexpr std::uint32_t whole = ~std::uint32_t{0};
+  static constexpr std::uint32_t removal = ~std::uint32_t{0} / 2;  // its part k: k
+  static constexpr std::uint32_t whole = ~std::uint32_t{0};        // its part k: removal + k
 
   pg::Position change;
   std::uint32_t part = whole;
@@ -37,11 +40,17 @@ struct MessagePosition {
   constexpr MessagePosition(pg::Position position, std::uint32_t part_of = whole)
       : change(position), part(part_of) {}
   constexpr pg::Lsn commit_lsn() const { return change.commit_lsn; }
+  // The last place before the record that this is a part of; itself where that is no part.
+  constexpr MessagePosition before_its_record() const {
+    if (part == schema || part == removal || part == whole) return *this;
+    return {change, part < removal ? schema : removal};
+  }
   friend constexpr auto operator<=>(const MessagePosition&, const MessagePosition&) = default;
 };
 
-// "00000000016B3748:3"; a part "…:3.2", a schema record "…:3:schema". What follows the slot's name
-// in a Nats-Msg-Id, but for packs and last parts, whose ids are their first change's and "…:3.{n}".
+// "00000000016B3748:3"; a part "…:3.2", a schema record "…:3:schema", a removal "…:3:delete" and
+// its part "…:3:delete.2". What follows the slot's name in a Nats-Msg-Id, but for packs and last
+// parts, whose ids are their first change's and "….{n}".
 std::string to_string(const MessagePosition& position);
 std::string to_string(pg::Position position);
 std::optional<MessagePosition> parse_message_position(std::string_view text);
@@ -53,7 +62,8 @@ inline constexpr const char* part_header = "Walferry-Part";
 inline constexpr const char* parts_header = "Walferry-Parts";
 inline constexpr const char* changes_header = "Walferry-Changes";  // of a pack
 
-// Whether the message with that id, without "{slot}:", is a snapshot's: "00000000016B3748:snapshot:…".
+// Whether the message with that id, without "{slot}:", is a snapshot's:
+// "00000000016B3748:snapshot:…".
 bool is_of_snapshot(std::string_view id);
 
 // The place of a stored message, from its id without "{slot}:" and those headers (nullptr: not

@@ -31,6 +31,9 @@ struct HeldRecord {
   std::string source;   // "table public.orders", for errors
   std::string subject;  // of its own
   std::string body;     // without what finish() appends
+  // Where one change is two records, the first of them: that the row under the old key is gone.
+  std::string removal_subject;
+  std::string removal;  // empty: none
   bool raw = false;     // a logical message's content: neither finished nor packed
   Op op = Op::insert;   // of a record that is not raw
   std::string event_subject;
@@ -81,12 +84,21 @@ class MessageWriter {
 
  private:
   void release(bool last);
+  bool join(HeldRecord& record) const;
   void pack(HeldRecord& record);
   void send_pack();
+  // One of the messages that a held record is.
+  struct Piece {
+    std::string_view tag;  // behind its id
+    std::uint32_t place;
+    const std::string& subject;
+    const std::string& body;
+  };
   void send_whole(const HeldRecord& record);
-  void send_parts(const HeldRecord& record);
+  void send_piece(const HeldRecord& record, const Piece& piece);
+  void send_parts(const HeldRecord& record, const Piece& piece);
   std::string key_for_log(const HeldRecord& record) const;
-  [[noreturn]] void refuse(const HeldRecord& record) const;
+  [[noreturn]] void refuse(const HeldRecord& record, const Piece& piece) const;
   void send(const MessagePosition& position, const std::string& source, const std::string& subject,
             std::string_view body);
   void set_id(pg::Position position);
@@ -103,7 +115,7 @@ class MessageWriter {
   bool holds_ = false;
   HeldRecord pack_;  // lines of body; position: of its first change
   pg::Position pack_last_;
-  std::uint64_t packed_ = 0;
+  std::uint64_t packed_ = 0;  // lines
   pg::Position cut_after_;
   std::string id_;
   std::vector<std::pair<const char*, std::string>> values_;

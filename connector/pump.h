@@ -107,10 +107,12 @@ class Pump {
   template <class Encode>
   void record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode);
   bool is_in_snapshot(const pg::Relation& relation) const;
-  template <class Encode>
-  void write(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode, HeldRecord& held);
-  template <class Encode>
-  void shrink(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode, HeldRecord& held);
+  // The same for an update that is two records.
+  void record_two(const pg::Update& change);
+  bool is_two(const pg::Update& change);
+  HeldRecord* hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row old);
+  template <class Put>
+  void write(const Table& table, pg::Row row, pg::Row old, HeldRecord& held, Put put);
   void hold(const pg::Message& message, pg::Position position);
   void announce(Table& table, const pg::Relation& relation, pg::Position position);
   void send(const Message& message);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <type_traits>
 #include <variant>
 
 #include "connector/config_values.h"
@@ -140,6 +142,9 @@ void Pump::row(const Change& change) {
         if constexpr (std::is_convertible_v<decltype(one), RowFilter::Nothing>) {
           count(relation.id);
         } else {
+          if constexpr (std::is_same_v<std::decay_t<decltype(one)>, pg::Update>) {
+            if (is_two(one)) return record_two(one);
+          }
           record(relation, op_of(one), new_row(one), old_row(one),
                  [&](const auto& encoder, std::string& out, pg::Row row, pg::Row old) {
                    encode(encoder, out, one, row, old);
@@ -149,13 +154,18 @@ void Pump::row(const Change& change) {
       left);
 }
 
-template <class Encode>
-void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
+bool Pump::is_two(const pg::Update& change) {
+  const Table& table = table_of(*change.relation);
+  return table.selected && format_.is_two(*table.encoder, change);
+}
+
+// Where the record of this change goes; nullptr: it has none.
+HeldRecord* Pump::hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row old) {
   const pg::Position position = count(relation.id);
-  if (leaves_out_transaction()) return;
+  if (leaves_out_transaction()) return nullptr;
   Table& table = table_of(relation);
-  if (!table.selected || !table.gate.publishes(op, position)) return;
-  if (is_in_snapshot(relation)) return;
+  if (!table.selected || !table.gate.publishes(op, position)) return nullptr;
+  if (is_in_snapshot(relation)) return nullptr;
   if (snapshots_) snapshots_->published(relation.id, op, row, old);
   if (!table.announced && op != Op::truncate) announce(table, relation, position);
   HeldRecord& held = writer_.hold(position);
@@ -163,40 +173,64 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
   held.subject.assign(table.encoder->subject(op));
   held.event_subject.assign(table.format.event_subject);
   held.op = op;
+  return &held;
+}
+
+template <class Encode>
+void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
+  HeldRecord* const held = hold(relation, op, row, old);
+  if (held == nullptr) return;
+  const Table& table = table_of(relation);
+  write(table, row, old, *held, [&](pg::Row new_values, pg::Row old_values) {
+    format_.write(held->body, table.format, *table.encoder, transaction_, op, change_lsn_, ordinal_,
+                  [&](const auto& encoder, std::string& out) {
+                    encode(encoder, out, new_values, old_values);
+                  });
+  });
+}
+
+void Pump::record_two(const pg::Update& change) {
+  HeldRecord* const held = hold(*change.relation, Op::update, change.row, change.old);
+  if (held == nullptr) return;
+  const Table& table = table_of(*change.relation);
+  held->op = Op::insert;
+  held->subject.assign(table.encoder->subject(Op::insert));
+  held->removal_subject.assign(table.encoder->subject(Op::remove));
+  write(table, change.row, change.old, *held, [&](pg::Row row, pg::Row old) {
+    format_.write_two(held->removal, held->body, table.format,
+                      {change.relation, change.old_kind, old, row}, change_lsn_, ordinal_);
+  });
+}
+
+// `put(row, old)` writes what is held. Where that is too large, it is without its largest columns,
+// as few of them as it takes. What is left out, and so the record, must not depend on whether it is
+// its transaction's last.
+template <class Put>
+void Pump::write(const Table& table, pg::Row row, pg::Row old, HeldRecord& held, Put put) {
+  const auto fits = [&] {
+    return std::max(held.body.size(), held.removal.size()) + transaction_.end_size() <=
+           config_.publish.max_message;
+  };
   try {
-    write(table, op, row, old, encode, held);
-    const bool fits = held.body.size() + transaction_.end_size() <= config_.publish.max_message;
-    if (!fits && config_.publish.oversize == "omit") shrink(table, op, row, old, encode, held);
+    put(row, old);
+    if (!fits() && config_.publish.oversize == "omit") {
+      Omission omission(row, old);
+      const auto no_key = [&](std::size_t column) {
+        return table.encoder->shows(column) && !table.encoder->is_key(column);
+      };
+      while (!fits() && omission.take_largest(no_key)) {
+        held.body.clear();
+        held.removal.clear();
+        put(omission.row(), omission.old());
+      }
+    }
   } catch (const BadValue& bad) {
     throw Stop(Exit::precondition,
-               fmt::format("{}, position {}{}: {}", table.source, connector::to_string(position),
-                           key_for_log(held.body), bad.what()),
+               fmt::format("{}, position {}{}: {}", table.source,
+                           connector::to_string(held.position), key_for_log(held.body), bad.what()),
                "correct the value (a database with encoding SQL_ASCII stores any bytes)");
   }
   if (types_.has_warnings()) log_type_warnings();
-}
-
-// Without its largest columns, as few of them as it takes. What is left out, and so the record,
-// must not depend on whether it is its transaction's last.
-template <class Encode>
-void Pump::shrink(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode,
-                  HeldRecord& held) {
-  Omission omission(row, old);
-  const auto no_key = [&](std::size_t column) {
-    return table.encoder->shows(column) && !table.encoder->is_key(column);
-  };
-  while (held.body.size() + transaction_.end_size() > config_.publish.max_message &&
-         omission.take_largest(no_key)) {
-    held.body.clear();
-    write(table, op, omission.row(), omission.old(), encode, held);
-  }
-}
-
-template <class Encode>
-void Pump::write(const Table& table, Op op, pg::Row row, pg::Row old, Encode encode,
-                 HeldRecord& held) {
-  format_.write(held.body, table.format, *table.encoder, transaction_, op, change_lsn_, ordinal_,
-                [&](const auto& encoder, std::string& out) { encode(encoder, out, row, old); });
 }
 
 void Pump::announce(Table& table, const pg::Relation& relation, pg::Position position) {

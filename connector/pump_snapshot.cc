@@ -222,9 +222,8 @@ void Pump::require_slot() {
   const auto now = Clock::now();
   const auto slot = pg::slot_info(*session_.sql, config_.source.slot);
   if (!slot || slot->active_pid != session_.replication.backend_pid()) {
-    throw pg::Error(fmt::format("slot \"{}\" is no longer read by this session",
-                                config_.source.slot),
-                    "55006");
+    throw pg::Error(
+        fmt::format("slot \"{}\" is no longer read by this session", config_.source.slot), "55006");
   }
   slot_checked_ = now;
 }

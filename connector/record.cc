@@ -15,6 +15,17 @@ constexpr std::array<const char*, 5> op_names = {"insert", "update", "delete", "
                                                  "snapshot"};
 
 bool is_unchanged(const pg::Value& value) { return std::holds_alternative<pg::Unchanged>(value); }
+// As Postgres prints the halves of an LSN; fmt takes several times as long, for every row.
+void append_hex(std::string& out, std::uint32_t number) {
+  std::array<char, 8> digits{};
+  auto first = digits.end();
+  do {
+    *--first = "0123456789ABCDEF"[number & 15];
+    number >>= 4;
+  } while (number != 0);
+  out.append(first, digits.end());
+}
+
 bool is_omitted(const pg::Value& value) { return std::holds_alternative<pg::Omitted>(value); }
 
 }  // namespace
@@ -82,7 +93,7 @@ void TableEncoder::update(std::string& out, const pg::Update& change) const {
   out += ",\"before\":";
   if (change.old_kind == pg::OldRow::full) {
     append_row(out, change.old, {}, pg::OldRow::none);
-  } else if (change.old_kind == pg::OldRow::key && key_changed(change)) {
+  } else if (key_changed(change)) {
     append_old_key(out, change.old);
   } else {
     out += "null";
@@ -202,6 +213,7 @@ void TableEncoder::append_old_key(std::string& out, pg::Row old) const {
 
 // Postgres sends the old key also where only its storage is out of line.
 bool TableEncoder::key_changed(const pg::Update& change) const {
+  if (change.old_kind == pg::OldRow::none) return false;
   return std::any_of(key_.begin(), key_.end(), [&](std::size_t i) {
     const pg::Value& now = change.row[i];
     if (is_unchanged(now)) return false;
@@ -255,8 +267,10 @@ void TransactionEncoder::begin_snapshot(pg::Lsn mark) {
 
 void TransactionEncoder::append_position(std::string& out, pg::Lsn lsn,
                                          std::uint64_t ordinal) const {
-  fmt::format_to(std::back_inserter(out), ",\"lsn\":\"{:X}/{:X}", lsn.value >> 32,
-                 lsn.value & 0xFFFFFFFF);
+  out += ",\"lsn\":\"";
+  append_hex(out, static_cast<std::uint32_t>(lsn.value >> 32));
+  out += '/';
+  append_hex(out, static_cast<std::uint32_t>(lsn.value));
   out += commit_json_;
   const fmt::format_int digits(ordinal);
   out.append(digits.data(), digits.size());

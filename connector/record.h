@@ -42,6 +42,8 @@ class TableEncoder {
   bool is_key(std::size_t column) const;
   // Whether its value stands in records, in the key at least.
   bool shows(std::size_t column) const { return choice_.shown(column) || is_key(column); }
+  // Whether the old row is known, and has another key than the new.
+  bool key_changed(const pg::Update& change) const;
 
   // Each appends the record up to and including `unchanged` and `omitted`. Throws BadValue with the
   // column's name.
@@ -68,7 +70,6 @@ class TableEncoder {
   void append_old_key(std::string& out, pg::Row old) const;
   void append_unchanged(std::string& out, const pg::Update& change) const;
   void append_omitted(std::string& out, pg::Row row) const;
-  bool key_changed(const pg::Update& change) const;
   const pg::Value& resolve(std::size_t column, pg::Row row, pg::Row old, pg::OldRow old_kind) const;
 
   StructuredValues* values_;

@@ -42,6 +42,14 @@ void RecordFormat::write_snapshot(std::string& out, const Table& table, const Ta
   }
 }
 
+void RecordFormat::write_two(std::string& removal, std::string& creation, const Table& table,
+                             const pg::Update& change, pg::Lsn lsn, std::uint64_t ordinal) const {
+  table.debezium->remove(removal, {change.relation, change.old_kind, change.old});
+  debezium_->append_end(removal, *table.debezium, Op::remove, lsn, ordinal);
+  table.debezium->create_anew(creation, change);
+  debezium_->append_end(creation, *table.debezium, Op::insert, lsn, ordinal);
+}
+
 std::span<const publisher::Header> RecordFormat::headers(Op op, const char* id,
                                                          const std::string& event_subject) {
   if (!cloud_event_) return {};

@@ -59,6 +59,14 @@ class RecordFormat {
   // The same of a snapshot's row, whole; `mark` has begin_snapshot().
   void write_snapshot(std::string& out, const Table& table, const TableEncoder& json,
                       const TransactionEncoder& mark, pg::Row row, std::uint64_t number) const;
+  // Whether the update is two records here: the row under its old key is gone, and there is one
+  // under the new.
+  bool is_two(const TableEncoder& json, const pg::Update& change) const {
+    return debezium_ && json.key_changed(change);
+  }
+  // Both, as write() does.
+  void write_two(std::string& removal, std::string& creation, const Table& table,
+                 const pg::Update& change, pg::Lsn lsn, std::uint64_t ordinal) const;
   // The record of a logical message; false where its content is published as it is. `ordinal` is
   // that of a transactional one, which has been counted.
   bool message(std::string& out, const pg::Message& message, std::uint64_t ordinal) const {

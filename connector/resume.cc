@@ -351,10 +351,8 @@ class Decision {
     }
     // A record that was cut into parts under other settings cannot be gone on with: it begins
     // again.
-    const bool half =
-        known.anchor.part != MessagePosition::schema && known.anchor.part != MessagePosition::whole;
-    if (half && known.anchor_sequence < known.strict_from) {
-      known.anchor.part = MessagePosition::schema;
+    if (known.anchor_sequence < known.strict_from) {
+      known.anchor = known.anchor.before_its_record();
     }
     check_foreign();
     plan_.saved.last = known.anchor_sequence;

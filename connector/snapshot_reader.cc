@@ -293,9 +293,10 @@ void SnapshotReader::join(const pg::SnapshotTable& table, std::uint64_t epoch,
       return std::find(now.begin(), now.end(), writer) == now.end();
     });
     if (writers.empty() || Clock::now() < next_word) continue;
-    spdlog::info("the snapshot of table {} waits for {} open transaction(s) that may have written "
-                 "into it",
-                 readable(table), writers.size());
+    spdlog::info(
+        "the snapshot of table {} waits for {} open transaction(s) that may have written "
+        "into it",
+        readable(table), writers.size());
     next_word = Clock::now() + say_interval;
   }
 }
@@ -362,9 +363,10 @@ void SnapshotReader::open_snapshot(pg::SqlSession& sql, const Chunk& chunk, cons
     }
     sql.exec("ROLLBACK");
     if (Clock::now() >= next_word) {
-      spdlog::info("the snapshot of table {} waits for a transaction whose commit is in WAL, and "
-                   "not visible yet: a synchronous standby may lag",
-                   readable(job.table));
+      spdlog::info(
+          "the snapshot of table {} waits for a transaction whose commit is in WAL, and "
+          "not visible yet: a synchronous standby may lag",
+          readable(job.table));
       next_word = Clock::now() + say_interval;
     }
     pause(look_interval, epoch);
@@ -413,8 +415,7 @@ void SnapshotReader::hand_over(const Chunk& chunk, std::string piece, std::uint6
   {
     Lock lock(mutex_);
     if (chunk->whole) {
-      changed_.wait(lock,
-                    [&] { return chunk->pieces.size() < most_pieces || !wanted(epoch); });
+      changed_.wait(lock, [&] { return chunk->pieces.size() < most_pieces || !wanted(epoch); });
     }
     check(epoch);
     chunk->pieces.push_back(std::move(piece));
@@ -452,9 +453,10 @@ void SnapshotReader::wait_for_turn(const Chunk& chunk, std::uint64_t epoch) {
 void SnapshotReader::mark(pg::SqlSession& sql, const char* which, const SnapshotChunk& chunk) {
   const std::string content =
       fmt::format("{} {} {} {}", settings_.slot, settings_.session, which, chunk.id);
-  sql.exec(fmt::format("BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id();"
-                       "SELECT pg_logical_emit_message(false, {}, {}); COMMIT",
-                       pg::quote_text(snapshot_mark_prefix), pg::quote_text(content)));
+  sql.exec(
+      fmt::format("BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id();"
+                  "SELECT pg_logical_emit_message(false, {}, {}); COMMIT",
+                  pg::quote_text(snapshot_mark_prefix), pg::quote_text(content)));
 }
 
 }  // namespace connector

@@ -3,10 +3,11 @@
 //   low mark ─▶ (the slot has it) ─▶ BEGIN, snapshot, COPY, COMMIT ─▶ in turn: high mark
 //
 // The marks are logical messages, each in a transaction of its own, so that the slot sends them at
-// once; each says "{slot} {session} {low|high} {chunk}". High marks are written in the order of the key, however many chunks are being read, so that
-// what is published is always the table up to some key. A chunk ends after `chunk_rows` rows or
-// chunk_bytes of text, whichever comes first: what is left of it is a chunk of its own, next in
-// order. A table without a key is one chunk, handed over while it is read.
+// once; each says "{slot} {session} {low|high} {chunk}". High marks are written in the order of the
+// key, however many chunks are being read, so that what is published is always the table up to some
+// key. A chunk ends after `chunk_rows` rows or chunk_bytes of text, whichever comes first: what is
+// left of it is a chunk of its own, next in order. A table without a key is one chunk, handed over
+// while it is read.
 //
 // A chunk waits for a transaction that its snapshot must see and does not (DESIGN.md, "Snapshots",
 // 1): whoever reads the slot says at the low mark which those are. It waits only when it is told

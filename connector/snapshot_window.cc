@@ -60,12 +60,12 @@ void SnapshotWindow::change(Op op, pg::Row row, pg::Row old) {
   }
   // A key that a row has left, taken by another: the chunk may have either under it.
   if (op == Op::insert) {
-    ambiguous_ = ambiguous_ || std::any_of(touched_.begin(), touched_.end(), [&](const auto& one) {
-                   const auto& known = one.second.incomplete;
-                   return known && known->keys.size() > 1 &&
-                          std::find(known->keys.begin() + 1, known->keys.end(), text_) !=
-                              known->keys.end();
-                 });
+    ambiguous_ =
+        ambiguous_ || std::any_of(touched_.begin(), touched_.end(), [&](const auto& one) {
+          const auto& known = one.second.incomplete;
+          return known && known->keys.size() > 1 &&
+                 std::find(known->keys.begin() + 1, known->keys.end(), text_) != known->keys.end();
+        });
   }
   touch(text_, std::nullopt);
 }

@@ -159,9 +159,10 @@ void Snapshots::rewind() {
     return;
   }
   if (now->relation.id != table_->relation.id || now->key != table_->key) {
-    spdlog::warn("table {} has another key than before, or was made anew: its snapshot begins "
-                 "again",
-                 readable_name(name_));
+    spdlog::warn(
+        "table {} has another key than before, or was made anew: its snapshot begins "
+        "again",
+        readable_name(name_));
     published_to_.reset();
     rows_ = 0;
     watched_.clear();
@@ -197,10 +198,11 @@ void Snapshots::mend(const SnapshotReader::Trouble& trouble, Clock::time_point n
     retry_at_ = now + delay;
     return;
   }
-  spdlog::error("the snapshot of table {} cannot go on, changes of it are published all the same: "
-                "{}{}{}",
-                readable_name(name_), trouble.what.empty() ? "it keeps changing" : trouble.what,
-                trouble.hint.empty() ? "" : ". What to do: ", trouble.hint);
+  spdlog::error(
+      "the snapshot of table {} cannot go on, changes of it are published all the same: "
+      "{}{}{}",
+      readable_name(name_), trouble.what.empty() ? "it keeps changing" : trouble.what,
+      trouble.hint.empty() ? "" : ". What to do: ", trouble.hint);
   failed_.insert(name_);
   leave_table();
 }
@@ -250,9 +252,9 @@ std::optional<SnapshotPart> Snapshots::mark(const pg::Message& message) {
   }
   std::vector<std::size_t> places;
   for (const auto& column : table_->key) places.push_back(column.place);
-  open_.emplace(mark->chunk, Open{.window = SnapshotWindow(std::move(places)),
-                                  .before = watched(),
-                                  .other_shape = false});
+  open_.emplace(
+      mark->chunk,
+      Open{.window = SnapshotWindow(std::move(places)), .before = watched(), .other_shape = false});
   return std::nullopt;
 }
 

@@ -275,7 +275,8 @@ std::string status_json(const StatusReport& report, bool one_line) {
     json["snapshots"] = snapshots_json(report);
   } else {
     json["nats"]["error"] = report.nats_error;
-    for (const char* unknown : {"stream", "last_record", "saved", "snapshots"}) json[unknown] = nullptr;
+    for (const char* unknown : {"stream", "last_record", "saved", "snapshots"})
+      json[unknown] = nullptr;
   }
   return json.dump(one_line ? -1 : 2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

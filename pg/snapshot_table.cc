@@ -131,9 +131,8 @@ std::string compare(const std::vector<SnapshotTable::KeyColumn>& key, const Key&
   const auto end = [&](const auto& column) {
     return behind ? column.greater : column.less_or_equal;
   };
-  const bool one_operator = std::all_of(key.begin(), key.end(), [&](const auto& column) {
-    return end(column) == end(key.front());
-  });
+  const bool one_operator = std::all_of(
+      key.begin(), key.end(), [&](const auto& column) { return end(column) == end(key.front()); });
   std::string left;
   std::string right;
   if (one_operator) {
@@ -222,8 +221,8 @@ std::optional<SnapshotTable> snapshot_table(SqlSession& sql, const std::string& 
                                             std::span<const std::string> publications) {
   std::string list;
   for (const std::string& one : publications) list += (list.empty() ? "" : ", ") + quote_text(one);
-  const PgResult found = sql.exec(
-      fmt::format(fmt::runtime(table_query), quote_text(schema), quote_text(name), list));
+  const PgResult found =
+      sql.exec(fmt::format(fmt::runtime(table_query), quote_text(schema), quote_text(name), list));
   if (PQntuples(found.get()) == 0) return std::nullopt;
   SnapshotTable table;
   Relation& relation = table.relation;
@@ -242,8 +241,8 @@ std::optional<SnapshotTable> snapshot_table(SqlSession& sql, const std::string& 
   if (number<int>(cell(found, 0, 6)) >= first_with_lists) {
     sent = fmt::format(fmt::runtime(published), list, quote_text(schema), quote_text(name));
   }
-  const PgResult columns = sql.exec(fmt::format(fmt::runtime(columns_query), relation.id.value,
-                                                identity_index, sent));
+  const PgResult columns =
+      sql.exec(fmt::format(fmt::runtime(columns_query), relation.id.value, identity_index, sent));
   for (int i = 0; i < PQntuples(columns.get()); ++i) {
     relation.columns.push_back(
         {.name = std::string(cell(columns, i, 0)),

@@ -63,7 +63,7 @@ std::optional<SnapshotTable> snapshot_table(SqlSession& sql, const std::string& 
 // Locks that a prepared transaction holds count too.
 std::vector<std::string> writers_of(SqlSession& sql, const SnapshotTable& table);
 
-std::string quote_name(std::string_view name);    // "name"
-std::string quote_text(std::string_view text);    // 'text'
+std::string quote_name(std::string_view name);  // "name"
+std::string quote_text(std::string_view text);  // 'text'
 
 }  // namespace pg

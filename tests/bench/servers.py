@@ -206,7 +206,14 @@ class Nats:
 
     def stored(self, stream, sequence):
         """{"data", "headers", "time"} of one message; None when there is none."""
-        answer = self.request(f"$JS.API.STREAM.MSG.GET.{stream}", {"seq": sequence})
+        return self._message(stream, {"seq": sequence})
+
+    def newest(self, stream, subject):
+        """The same of a subject's newest message."""
+        return self._message(stream, {"last_by_subj": subject})
+
+    def _message(self, stream, which):
+        answer = self.request(f"$JS.API.STREAM.MSG.GET.{stream}", which)
         if "error" in answer:
             return None
         message = answer["message"]

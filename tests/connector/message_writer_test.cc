@@ -43,6 +43,15 @@ class Writer {
     held.raw = true;
     held.headers.emplace_back("Walferry-Prefix", "p");
   }
+  // A change that is two records.
+  void two(std::uint64_t ordinal, const std::string& removal, const std::string& body) {
+    HeldRecord& held = writer_.hold({pg::Lsn(0x10), ordinal});
+    held.source = "table public.t";
+    held.subject = "cdc.public.t.insert";
+    held.removal_subject = "cdc.public.t.delete";
+    held.removal = removal;
+    held.body = body;
+  }
   MessageWriter& writer() { return writer_; }
   std::vector<std::string> payloads() const {
     std::vector<std::string> all;
@@ -103,6 +112,63 @@ TEST(MessageWriter, ASchemaRecordStandsBetween) {
   EXPECT_EQ(writer.sent()[1].headers.at("Walferry-Position"), "0000000000000010:1");
   EXPECT_LT(writer.sent()[0].position, writer.sent()[1].position);
   EXPECT_LT(writer.sent()[1].position, writer.sent()[2].position);
+}
+
+TEST(MessageWriter, AChangeThatIsTwoRecordsIsTwoMessages) {
+  Writer writer({});
+  writer.two(2, "gone", "new");
+  writer.change(3, "c");
+  writer.writer().commit();
+  EXPECT_THAT(writer.payloads(), ElementsAre("gone.", "new.", "c!"));
+  const Sent& gone = writer.sent()[0];
+  EXPECT_EQ(gone.id, "s:0000000000000010:2:delete");
+  EXPECT_EQ(gone.subject, "cdc.public.t.delete");
+  EXPECT_EQ(gone.headers.at("Walferry-Position"), "0000000000000010:1");
+  EXPECT_EQ(gone.position, MessagePosition({pg::Lsn(0x10), 2}, MessagePosition::removal));
+  EXPECT_EQ(writer.sent()[1].id, "s:0000000000000010:2");
+  EXPECT_EQ(writer.sent()[1].subject, "cdc.public.t.insert");
+  EXPECT_TRUE(writer.sent()[1].headers.empty());
+  EXPECT_LT(gone.position, writer.sent()[1].position);
+}
+
+TEST(MessageWriter, TwoRecordsOfOneChangeStayInOnePack) {
+  Writer writer({.pack = "transaction", .max_message = 12});
+  writer.change(1, "a");
+  writer.two(2, "gone", "new");  // "a.\ngone.\nnew." does not fit
+  writer.change(3, "c");
+  writer.writer().commit();
+  EXPECT_THAT(writer.payloads(), ElementsAre("a.", "gone.\nnew.", "c!"));
+  const Sent& both = writer.sent()[1];
+  EXPECT_EQ(both.id, "s:0000000000000010:2");
+  EXPECT_EQ(both.headers.at("Walferry-Position"), "0000000000000010:2");
+  EXPECT_EQ(both.headers.at("Walferry-Changes"), "2");
+  EXPECT_EQ(both.position, MessagePosition({pg::Lsn(0x10), 2}));
+}
+
+TEST(MessageWriter, TwoRecordsThatDoNotFitIntoOnePackAreSentApart) {
+  Writer writer({.pack = "transaction", .max_message = 8});
+  writer.change(1, "a");
+  writer.two(2, "gone", "new");
+  writer.change(3, "c");
+  writer.writer().commit();
+  EXPECT_THAT(writer.payloads(), ElementsAre("a.", "gone.", "new.", "c!"));
+  EXPECT_EQ(writer.sent()[1].id, "s:0000000000000010:2:delete");
+  EXPECT_EQ(writer.sent()[2].id, "s:0000000000000010:2");
+}
+
+TEST(MessageWriter, EachOfTwoRecordsIsSplitByItself) {
+  Writer writer({.max_message = 4, .oversize = "split"});
+  writer.two(2, "abcde", "uvwxyz");
+  writer.writer().commit();
+  EXPECT_THAT(writer.payloads(), ElementsAre("abcd", "e.", "uvwx", "yz!"));
+  std::vector<std::string> ids, covered;
+  for (std::size_t i = 0; i < writer.sent().size(); ++i) {
+    ids.push_back(writer.sent()[i].id.substr(19));
+    covered.push_back(writer.sent()[i].headers.at("Walferry-Position").substr(17));
+    EXPECT_TRUE(i == 0 || writer.sent()[i - 1].position < writer.sent()[i].position) << i;
+  }
+  EXPECT_THAT(ids, ElementsAre("2:delete.1", "2:delete.2", "2.1", "2.2"));
+  EXPECT_THAT(covered, ElementsAre("1", "1", "1", "2"));
 }
 
 TEST(MessageWriter, ARecordAboveTheLimitStopsWithTableAndSize) {

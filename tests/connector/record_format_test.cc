@@ -52,6 +52,15 @@ class Writer {
           [&](const auto& table, std::string& out) { table.insert(out, change); });
   }
   void on(const pg::Update& change) {
+    const TableEncoder json(*change.relation, {}, "cdc", values_);
+    if (format_->is_two(json, change)) {
+      format_->count(change.relation->id);
+      std::string removal, creation;
+      format_->write_two(removal, creation, format_->table(*change.relation), change, lsn_,
+                         ++ordinal_);
+      lines_ += removal + "\n" + creation + "\n";
+      return;
+    }
     write(*change.relation, Op::update,
           [&](const auto& table, std::string& out) { table.update(out, change); });
   }

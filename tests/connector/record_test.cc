@@ -1,6 +1,7 @@
 // Records byte for byte: CONTRACT.md, "The record".
 #include "connector/record.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -258,8 +259,8 @@ TEST(Record, TimesBeforeTheEpochAndFarBeyond) {
   EXPECT_EQ(iso_time({-1}), "1999-12-31T23:59:59.999999Z");
   EXPECT_EQ(iso_time({951782399000001 - 946684800000000}), "2000-02-28T23:59:59.000001Z");
   EXPECT_EQ(iso_time({951782400000000 - 946684800000000}), "2000-02-29T00:00:00.000000Z");
-  EXPECT_THAT(iso_time({INT64_MIN}), EndsWith("T19:59:05.224192Z"));
-  EXPECT_THAT(iso_time({INT64_MAX}), EndsWith("T04:00:54.775807Z"));
+  EXPECT_THAT(iso_time({INT64_MIN}), testing::EndsWith("T19:59:05.224192Z"));
+  EXPECT_THAT(iso_time({INT64_MAX}), testing::EndsWith("T04:00:54.775807Z"));
 }
 
 // The commit times that a real server sent, against what it says of them as text.

@@ -22,9 +22,8 @@ SnapshotProgress two_tables() {
   TableSnapshot& whole = progress.tables()[R"("public"."whole")"];
   whole.add({.rests_on = StreamSequence(30), .rows = 7, .after = std::nullopt});
   whole.state = TableSnapshot::State::complete;
-  whole.whole = TableSnapshot::Whole{.mark = pg::Lsn(0x100),
-                                     .wal_end = pg::Lsn(0x200),
-                                     .sees = *pg::Visibility::parse("5:9:6")};
+  whole.whole = TableSnapshot::Whole{
+      .mark = pg::Lsn(0x100), .wal_end = pg::Lsn(0x200), .sees = *pg::Visibility::parse("5:9:6")};
   progress.whole_changed();
   return progress;
 }

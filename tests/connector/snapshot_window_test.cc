@@ -90,8 +90,9 @@ TEST_F(Window, LaterValueSupersedesAndKeyChangesAreFollowed) {
 
 TEST_F(Window, RowThatTheChunkHasUnderItsLaterKeyIsFoundThere) {
   update({text("2"), text("9"), same}, {text("1"), null, null});
-  EXPECT_EQ(completed({{text("1"), text("7"), text("another's")}, {text("2"), text("9"), text("d")}}),
-            Rows{"2,9,d"});
+  EXPECT_EQ(
+      completed({{text("1"), text("7"), text("another's")}, {text("2"), text("9"), text("d")}}),
+      Rows{"2,9,d"});
   EXPECT_EQ(completed({{text("1"), text("7"), text("another's")}}), Rows{"2,9,d"});
 }
 

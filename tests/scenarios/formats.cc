@@ -1,6 +1,7 @@
 // publish.format = "debezium" and "cloudevents": every operation from a real server to the stream,
 // exact ids and counts after kill -9, and what tail makes of them.
 #include <algorithm>
+#include <sstream>
 
 #include "tests/scenarios/rig.h"
 
@@ -36,7 +37,7 @@ TEST_F(Formats, DebeziumHasEveryOperationAndItsSource) {
   exec("UPDATE t SET id = 2");
   exec("DELETE FROM t");
   exec("TRUNCATE t");
-  const auto all = stored(5);
+  const auto all = stored(6);
   std::string ops;
   for (const Stored& message : all) {
     const json record = body(message);
@@ -56,13 +57,86 @@ TEST_F(Formats, DebeziumHasEveryOperationAndItsSource) {
     EXPECT_EQ(json::parse(source["sequence"].get<std::string>())[1], source["lsn"].dump());
     EXPECT_EQ(record["transaction"]["total_order"], 1);
   }
-  EXPECT_EQ(ops, "cuudt");
+  EXPECT_EQ(ops, "cudcdt");
   EXPECT_EQ(body(all[0])["after"], json::parse(R"({"id":1,"v":"a"})"));
   EXPECT_TRUE(body(all[1])["before"].is_null());
+  // Another key: the row is gone under the old one, and there under the new.
   EXPECT_EQ(body(all[2])["before"], json::parse(R"({"id":1,"v":null})"));
-  EXPECT_EQ(body(all[3])["before"], json::parse(R"({"id":2,"v":null})"));
-  EXPECT_TRUE(body(all[3])["after"].is_null());
-  EXPECT_EQ(all[4].subject, "cdc.public.t.truncate");
+  EXPECT_TRUE(body(all[2])["after"].is_null());
+  EXPECT_EQ(all[2].subject, "cdc.public.t.delete");
+  EXPECT_EQ(all[2].headers.at("Nats-Msg-Id"), all[3].headers.at("Nats-Msg-Id") + ":delete");
+  EXPECT_TRUE(body(all[3])["before"].is_null());
+  EXPECT_EQ(body(all[3])["after"], json::parse(R"({"id":2,"v":"b"})"));
+  EXPECT_EQ(all[3].subject, "cdc.public.t.insert");
+  EXPECT_EQ(body(all[4])["before"], json::parse(R"({"id":2,"v":null})"));
+  EXPECT_TRUE(body(all[4])["after"].is_null());
+  EXPECT_EQ(all[5].subject, "cdc.public.t.truncate");
+}
+
+// A kill leaves a beginning of the transaction's messages: each such beginning is put back, and
+// gone on from.
+TEST_F(Formats, DebeziumsTwoRecordsOfAKeyChangeAreExactWhereverAKillCutsThem) {
+  create_table("f", "id int PRIMARY KEY, v text, big text");
+  exec("ALTER TABLE f REPLICA IDENTITY FULL; ALTER TABLE f ALTER big SET STORAGE EXTERNAL");
+  start_as("debezium");
+  exec("INSERT INTO t VALUES (1, 'a'), (2, 'b'); INSERT INTO f VALUES (1, 'x', repeat('y', 3000))");
+  wait_stored(3);
+  walferry_.stop();
+  nats_.stop();
+  nats_.save_store("before");
+  nats_.start();
+  exec("BEGIN; UPDATE t SET id = id + 10; UPDATE f SET id = 2; UPDATE f SET v = 'z'; COMMIT");
+  start();
+  wait_stored(10);
+  walferry_.stop();
+  const auto all = js().read("CDC");
+  const std::size_t begin = all.size() - 7;
+  std::string ops;
+  std::vector<std::string> ids;
+  for (std::size_t i = begin; i < all.size(); ++i) {
+    ops += body(all[i])["op"].get<std::string>();
+    ids.push_back(all[i].headers.at("Nats-Msg-Id").substr(26));
+  }
+  EXPECT_EQ(ops, "dcdcdcu");
+  EXPECT_EQ(ids,
+            (std::vector<std::string>{"1:delete", "1", "2:delete", "2", "3:delete", "3", "4"}));
+  // Under FULL the removal has the whole row, and the new row its unchanged values from the old.
+  EXPECT_EQ(body(all[begin + 4])["before"]["v"], "x");
+  EXPECT_EQ(body(all[begin + 5])["after"]["big"], std::string(3000, 'y'));
+  EXPECT_EQ(body(all[begin + 5])["after"]["id"], 2);
+  for (std::size_t cut = begin; cut < all.size(); ++cut) {
+    nats_.stop();
+    nats_.restore_store("before");
+    nats_.start();
+    for (std::size_t i = begin; i < cut; ++i) {
+      js().publish(all[i].subject, all[i].payload, all[i].headers);
+    }
+    start();
+    wait_stored(10);
+    walferry_.stop();
+    const auto again = js().read("CDC");
+    ASSERT_EQ(again.size(), all.size()) << cut;
+    for (std::size_t i = begin; i < all.size(); ++i) {
+      EXPECT_EQ(again[i].headers, all[i].headers) << cut;
+      EXPECT_EQ(again[i].subject, all[i].subject) << cut;
+      EXPECT_EQ(again[i].payload, all[i].payload) << cut;
+    }
+  }
+}
+
+TEST_F(Formats, DebeziumsTwoRecordsOfAKeyChangeAreTwoLinesOfAPack) {
+  settings().set_string("publish", "pack", "transaction");
+  start_as("debezium");
+  exec("INSERT INTO t VALUES (1, 'a'), (2, 'b')");
+  exec("UPDATE t SET id = id + 10");
+  const auto all = stored(2);
+  std::string ops;
+  std::istringstream lines(all[1].payload);
+  for (std::string line; std::getline(lines, line);) {
+    ops += json::parse(line)["op"].get<std::string>();
+  }
+  EXPECT_EQ(ops, "dcdc");
+  EXPECT_EQ(all[1].headers.at("Walferry-Changes"), "4");
 }
 
 TEST_F(Formats, DebeziumEncodesWhatTheServerPrints) {

@@ -54,9 +54,8 @@ class Snapshot : public Scenario {
   void wait_for_all() {
     exec("SELECT pg_logical_emit_message(false, 'end', '')");
     const std::uint64_t end = postgres_.current_lsn();
-    wait_until(
-        [&] { return postgres_.confirmed_flush("walferry") >= end; }, seconds(60),
-        "the slot is confirmed up to " + lsn_text(end));
+    wait_until([&] { return postgres_.confirmed_flush("walferry") >= end; }, seconds(60),
+               "the slot is confirmed up to " + lsn_text(end));
   }
   void expect_load_tables() {
     const SnapshotFold fold = folded();

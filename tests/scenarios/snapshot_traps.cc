@@ -32,11 +32,8 @@ struct SnapshotTraps : Snapshot {
   void synchronous_standby(const std::string& names) {
     exec("ALTER SYSTEM SET synchronous_standby_names = '" + names + "'");
     exec("SELECT pg_reload_conf()");
-    wait_until(
-        [&] {
-          return postgres_.connect().value("SHOW synchronous_standby_names") == names;
-        },
-        seconds(10), "the setting is in force");
+    wait_until([&] { return postgres_.connect().value("SHOW synchronous_standby_names") == names; },
+               seconds(10), "the setting is in force");
   }
 };
 
@@ -238,9 +235,10 @@ struct SnapshotKeys : SnapshotTraps, testing::WithParamInterface<KeyKind> {};
 
 TEST_P(SnapshotKeys, OfThisKindCutTheTable) {
   const KeyKind& kind = GetParam();
-  exec("CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = "
-       "false); CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad'); CREATE DOMAIN code AS text;"
-       "CREATE SCHEMA ext; CREATE EXTENSION IF NOT EXISTS citext SCHEMA ext");
+  exec(
+      "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = "
+      "false); CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad'); CREATE DOMAIN code AS text;"
+      "CREATE SCHEMA ext; CREATE EXTENSION IF NOT EXISTS citext SCHEMA ext");
   table_to_read("t", std::string(kind.columns) + ", PRIMARY KEY (" + kind.key + ")");
   exec(std::string("INSERT INTO t ") + kind.rows);
   settings().set("snapshot", "chunk_rows", "17");
@@ -319,8 +317,9 @@ TEST_F(SnapshotTraps, PartitionsAreReadThroughTheirRootAndParentsWithoutTheirChi
 
 TEST_F(SnapshotTraps, WhatIsChosenOfATableIsChosenOfItsSnapshot) {
   exec("CREATE TABLE t (id int PRIMARY KEY, region text, secret text, doc text)");
-  exec("INSERT INTO t SELECT i, CASE i % 2 WHEN 0 THEN 'eu' ELSE 'us' END, 's' || i, "
-       "repeat('x', i * 100) FROM generate_series(1, 100) i");
+  exec(
+      "INSERT INTO t SELECT i, CASE i % 2 WHEN 0 THEN 'eu' ELSE 'us' END, 's' || i, "
+      "repeat('x', i * 100) FROM generate_series(1, 100) i");
   settings().table("public.t",
                    "where = \"region = 'eu'\"\nmask = { secret = \"redact\" }\n"
                    "exclude = [\"region\"]");

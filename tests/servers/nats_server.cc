@@ -161,10 +161,15 @@ void NatsCluster::wait_whole(const std::string& stream) {
   wait_until(
       [&] {
         const auto info = jetstream().stream(stream);
-        if (!info || (*info)["cluster"].value("leader", "").empty()) {
+        if (!info) {
           return false;
         }
-        const auto& replicas = (*info)["cluster"]["replicas"];
+        // A leader that was just elected may not list the others yet.
+        const auto cluster = info->value("cluster", nlohmann::json::object());
+        const auto replicas = cluster.value("replicas", nlohmann::json::array());
+        if (cluster.value("leader", "").empty()) {
+          return false;
+        }
         return replicas.size() == 2 &&
                std::all_of(replicas.begin(), replicas.end(), [](const auto& replica) {
                  return replica.value("current", false) && !replica.value("offline", false) &&

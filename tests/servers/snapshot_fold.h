@@ -1,6 +1,6 @@
-// A stream's reader as CONTRACT.md describes it for snapshots: folds all tables by key, a `snapshot`
-// record counts unless its LSN is below the last one seen for its key. A table without a key is a
-// heap of rows. Has nothing to do with walferry's code.
+// A stream's reader as CONTRACT.md describes it for snapshots: folds all tables by key, a
+// `snapshot` record counts unless its LSN is below the last one seen for its key. A table without a
+// key is a heap of rows. Has nothing to do with walferry's code.
 #pragma once
 
 #include <cstdint>
