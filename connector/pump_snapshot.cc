@@ -87,7 +87,9 @@ void Pump::open_publication() {
   }
   mark_.begin_snapshot(part.mark);
   require_slot();
-  if (part.restart) word_of_snapshot(0, "Walferry-Restart", "true");
+  // What came before of such a table, changes and an earlier attempt's rows, is in these rows too,
+  // and nothing would tell them apart.
+  if (part.chunk->whole) word_of_snapshot(0, "Walferry-Restart", "true");
   if (!part.window || !part.window->has_incomplete()) return;
   for (const std::string& piece : part.chunk->pieces) {
     for (std::size_t at = 0; at < piece.size();) {

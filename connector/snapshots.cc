@@ -114,7 +114,6 @@ void Snapshots::begin_next() {
     // Of another key than today's.
     if (published_to_ && published_to_->size() != table->key.size()) published_to_.reset();
   }
-  restart_ = begun && table->key.empty();
   if (!begun) session_.save_snapshots();
   name_ = name;
   table_ = std::move(table);
@@ -167,7 +166,6 @@ void Snapshots::rewind() {
     rows_ = 0;
     watched_.clear();
   }
-  restart_ = restart_ || now->key.empty();
   table_ = std::move(now);
   begin_reading();
 }
@@ -246,7 +244,6 @@ std::optional<SnapshotPart> Snapshots::mark(const pg::Message& message) {
     return SnapshotPart{.mark = message.lsn,
                         .chunk = chunk,
                         .window = std::nullopt,
-                        .restart = restart_,
                         .last = true,
                         .rows_before = 0};
   }
@@ -275,7 +272,6 @@ std::optional<SnapshotPart> Snapshots::high_mark(std::uint64_t id, pg::Lsn at) {
   return SnapshotPart{.mark = at,
                       .chunk = chunk,
                       .window = std::move(open.window),
-                      .restart = false,
                       .last = !chunk->upper,
                       .rows_before = rows_};
 }

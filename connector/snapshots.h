@@ -38,7 +38,6 @@ struct SnapshotPart {
   pg::Lsn mark;
   SnapshotReader::Chunk chunk;
   std::optional<SnapshotWindow> window;  // nothing: of a table that is read whole
-  bool restart = false;                  // rows of an earlier attempt are void
   bool last = false;                     // the table is complete with it
   std::uint64_t rows_before = 0;         // of the table, published already
 };
@@ -122,7 +121,6 @@ class Snapshots {
   std::uint64_t shape_number_ = 0;
   std::optional<pg::Key> published_to_;
   std::uint64_t rows_ = 0;  // with the publisher
-  bool restart_ = false;
   bool reread_due_ = false;
   int faults_ = 0;  // since rows were last published
   std::optional<Clock::time_point> retry_at_;

@@ -239,7 +239,9 @@ std::optional<SnapshotTable> snapshot_table(SqlSession& sql, const std::string& 
   std::string sent = "a.attgenerated = ''";
   constexpr int first_with_lists = 150000;
   if (number<int>(cell(found, 0, 6)) >= first_with_lists) {
+    constexpr int first_with_generated = 180000;
     sent = fmt::format(fmt::runtime(published), list, quote_text(schema), quote_text(name));
+    if (number<int>(cell(found, 0, 6)) < first_with_generated) sent += " AND a.attgenerated = ''";
   }
   const PgResult columns =
       sql.exec(fmt::format(fmt::runtime(columns_query), relation.id.value, identity_index, sent));

@@ -211,7 +211,7 @@ TEST(ConfigRefuses, Tables) {
        {with_in_table("[[table]]\nname = \"orders\"\nsnapshot = \"never\""),
         "f.toml:6: table.name: \"orders\" has no schema; write schema.table"},
        {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\nsnapshot = \"nver\"\n",
-        "f.toml:4: table.snapshot: \"nver\" is not known; use \"never\""},
+        "f.toml:4: table.snapshot: \"nver\" is not known; use \"initial\" or \"never\""},
        {with_in_table("[table.diff]\ninterval = \"1s\""),
         "f.toml:5: table.diff: not built yet in this version"},
        {with_in_table("[[outbox]]\ntable = \"a.b\""),
