@@ -40,6 +40,18 @@
 
 namespace connector {
 
+// What a mark brought, on its way out; see pump_snapshot.cc.
+struct SnapshotPublication {
+  SnapshotPart part;
+  std::uint64_t number = 0;  // of the last row
+  std::string piece;
+  std::size_t at = 0;                             // in `piece`
+  std::vector<std::vector<pg::Value>> completed;  // rows that changes touched and left incomplete
+  std::size_t next_completed = 0;
+  bool opened = false;
+  bool sent = false;  // all of it
+};
+
 class Pump {
  public:
   using Clock = std::chrono::steady_clock;
@@ -67,18 +79,6 @@ class Pump {
     ShapeLog::Entries* announcements = nullptr;
     std::uint64_t shape = 0;
     bool announced = false;
-  };
-
-  // What a mark brought, on its way out; see pump_snapshot.cc.
-  struct Publication {
-    SnapshotPart part;
-    std::uint64_t number = 0;  // of the last row
-    std::string piece;
-    std::size_t at = 0;                             // in `piece`
-    std::vector<std::vector<pg::Value>> completed;  // rows that changes touched and left incomplete
-    std::size_t next_completed = 0;
-    bool opened = false;
-    bool sent = false;  // all of it
   };
 
   // Reading. Each returns false when nothing was there to do.
@@ -173,7 +173,7 @@ class Pump {
   MessageWriter writer_;
 
   std::optional<Snapshots> snapshots_;
-  std::optional<Publication> publication_;  // nothing is read from the slot meanwhile
+  std::optional<SnapshotPublication> publication_;  // nothing is read from the slot meanwhile
   Table snapshot_table_;
   std::uint64_t snapshot_shape_ = 0;  // see Snapshots::shape_number()
   TransactionEncoder mark_;

@@ -57,7 +57,7 @@ void Pump::on_mark(const pg::Message& message) {
 }
 
 bool Pump::publish_snapshot() {
-  Publication& publication = *publication_;
+  SnapshotPublication& publication = *publication_;
   if (publication.sent) {
     // What a table without a key holds must be known for good before the first change after it.
     if (publication.part.chunk->whole && !snapshots_->settled()) return false;
@@ -78,7 +78,7 @@ bool Pump::publish_snapshot() {
 }
 
 void Pump::open_publication() {
-  Publication& publication = *publication_;
+  SnapshotPublication& publication = *publication_;
   SnapshotPart& part = publication.part;
   publication.opened = true;
   if (snapshot_shape_ != snapshots_->shape_number()) {
@@ -102,7 +102,7 @@ void Pump::open_publication() {
 
 // False when there is none now, or none left.
 bool Pump::publish_next_row() {
-  Publication& publication = *publication_;
+  SnapshotPublication& publication = *publication_;
   const SnapshotPart& part = publication.part;
   while (publication.at >= publication.piece.size()) {
     auto piece = snapshots_->reader().take_piece(*part.chunk);
@@ -147,7 +147,7 @@ void Pump::hold_alone(std::uint64_t number) {
 void Pump::publish_row(pg::Row row) {
   if (Clock::now() - slot_checked_ > slot_check_interval) require_slot();
   pass(Failpoint::mid_chunk);
-  Publication& publication = *publication_;
+  SnapshotPublication& publication = *publication_;
   Table& table = snapshot_table_;
   hold_alone(++publication.number);
   if (!table.announced) announce_snapshot(table);
@@ -209,7 +209,7 @@ void Pump::word_of_snapshot(std::uint64_t number, const char* header, const std:
 }
 
 void Pump::close_publication() {
-  Publication& publication = *publication_;
+  SnapshotPublication& publication = *publication_;
   const SnapshotPart& part = publication.part;
   if (part.last) {
     word_of_snapshot(publication.number + 1, "Walferry-Rows",
