@@ -26,6 +26,7 @@ std::string size_text(std::uint64_t bytes);
 inline constexpr std::string_view snapshot_mark_prefix = "walferry.snapshot";
 
 std::string check_slot_name(std::string_view text);
+std::string check_mark_name(std::string_view text);  // what comes behind "{slot}_mark_"
 std::string check_publication_name(std::string_view text);
 std::string check_stream_name(std::string_view text);     // also JetStream's domain
 std::string check_subject_prefix(std::string_view text);  // no wildcards

@@ -21,7 +21,8 @@ void append_number(std::string& out, std::uint64_t number) {
 }  // namespace
 
 DebeziumEncoder::DebeziumEncoder(const pg::Relation& relation, pg::TypeCatalog& types,
-                                 DebeziumValues& values, TableChoice choice)
+                                 DebeziumValues& values, const std::vector<bool>& shown,
+                                 TableChoice choice)
     : values_(&values), id_(relation.id), choice_(std::move(choice)) {
   source_json_ = ",\"schema\":";
   append_json_string(source_json_, relation.schema);
@@ -31,7 +32,8 @@ DebeziumEncoder::DebeziumEncoder(const pg::Relation& relation, pg::TypeCatalog& 
     Column made{.name = column.name,
                 .label = {},
                 .type = debezium_type(*types.shape(column.type), column.modifier),
-                .identity = column.key};
+                .identity = column.key,
+                .shown = shown[columns_.size()]};
     append_json_string(made.label, column.name);
     made.label += ':';
     columns_.push_back(std::move(made));
@@ -74,7 +76,7 @@ void DebeziumEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
                                  pg::OldRow old_kind) const {
   char separator = '{';
   for (std::size_t i = 0; i < columns_.size(); ++i) {
-    if (!choice_.shown(i)) continue;
+    if (!columns_[i].shown) continue;
     out += separator;
     separator = ',';
     out += columns_[i].label;

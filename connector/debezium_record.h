@@ -29,9 +29,10 @@ namespace connector {
 class DebeziumEncoder {
  public:
   // Copies what it needs of `relation`; `types` and `values` must live longer. `choice` is for this
-  // shape.
+  // shape; `shown`: the columns whose values stand in records, the key's among them, since the
+  // envelope has no other place for it.
   DebeziumEncoder(const pg::Relation& relation, pg::TypeCatalog& types, DebeziumValues& values,
-                  TableChoice choice = {});
+                  const std::vector<bool>& shown, TableChoice choice = {});
 
   // Each appends {"before":…,"after":…. Throws BadValue with the column's name.
   void insert(std::string& out, const pg::Insert& change) const;
@@ -50,6 +51,7 @@ class DebeziumEncoder {
     std::string label;  // "name": as JSON
     DebeziumType type;
     bool identity = false;  // its old value comes with an old key
+    bool shown = true;
   };
 
   void append_row(std::string& out, pg::Row row, pg::Row old, pg::OldRow old_kind) const;

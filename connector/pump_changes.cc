@@ -135,8 +135,8 @@ void Pump::row(const Change& change) {
     count(relation.id);
     return;
   }
-  const auto left =
-      table_of(relation).gate.pass(change, change_lsn_, {transaction_.commit_lsn(), ordinal_ + 1});
+  const pg::Position position{transaction_.commit_lsn(), ordinal_ + 1};
+  const auto left = table_of(relation, position).gate.pass(change, change_lsn_, position);
   std::visit(
       [&](const auto& one) {
         if constexpr (std::is_convertible_v<decltype(one), RowFilter::Nothing>) {
@@ -155,7 +155,7 @@ void Pump::row(const Change& change) {
 }
 
 bool Pump::is_two(const pg::Update& change) {
-  const Table& table = table_of(*change.relation);
+  const Table& table = tables_.at(change.relation->id.value);  // row() has made it
   return table.selected && format_.is_two(*table.encoder, change);
 }
 
@@ -163,7 +163,7 @@ bool Pump::is_two(const pg::Update& change) {
 HeldRecord* Pump::hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row old) {
   const pg::Position position = count(relation.id);
   if (leaves_out_transaction()) return nullptr;
-  Table& table = table_of(relation);
+  Table& table = table_of(relation, position);
   if (!table.selected || !table.gate.publishes(op, position)) return nullptr;
   if (is_in_snapshot(relation)) return nullptr;
   if (snapshots_) snapshots_->published(relation.id, op, row, old);
@@ -180,7 +180,7 @@ template <class Encode>
 void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
   HeldRecord* const held = hold(relation, op, row, old);
   if (held == nullptr) return;
-  const Table& table = table_of(relation);
+  const Table& table = tables_.at(relation.id.value);
   write(table, row, old, *held, [&](pg::Row new_values, pg::Row old_values) {
     format_.write(held->body, table.format, *table.encoder, transaction_, op, change_lsn_, ordinal_,
                   [&](const auto& encoder, std::string& out) {
@@ -192,7 +192,7 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
 void Pump::record_two(const pg::Update& change) {
   HeldRecord* const held = hold(*change.relation, Op::update, change.row, change.old);
   if (held == nullptr) return;
-  const Table& table = table_of(*change.relation);
+  const Table& table = tables_.at(change.relation->id.value);
   held->op = Op::insert;
   held->subject.assign(table.encoder->subject(Op::insert));
   held->removal_subject.assign(table.encoder->subject(Op::remove));
@@ -238,8 +238,9 @@ void Pump::announce(Table& table, const pg::Relation& relation, pg::Position pos
     case ShapeLog::Row::announced: table.announced = true; return;
     case ShapeLog::Row::not_here: return;
     case ShapeLog::Row::unannounced:
-      if (position <= session_.reread.anchor().change) return;  // stored without one
-      session_.announce(*table.announcements, {position, table.shape});
+      // Stored without one. (A replay reads all again, and announces where it did before.)
+      if (!session_.replay && position <= session_.reread.anchor().change) return;
+      session_.announce(*table.announcements, {position, table.shape, table.full_key});
       pass(Failpoint::shape_saved);
       break;
     case ShapeLog::Row::first: break;
@@ -272,28 +273,40 @@ std::string Pump::key_for_log(std::string_view record) const {
   return key.empty() ? "" : fmt::format(", key {}", key);
 }
 
-Pump::Table& Pump::table_of(const pg::Relation& relation) {
-  const auto found = tables_.find(relation.id.value);
-  if (found != tables_.end()) return found->second;
-  return tables_.emplace(relation.id.value, make_table(relation)).first->second;
+// The primary key of a table under REPLICA IDENTITY FULL. What is stored already was written with
+// the key of then: today's could make other messages of the same WAL.
+std::vector<std::string> Pump::full_key(const pg::Relation& relation,
+                                        const ShapeLog::Entries& announcements,
+                                        pg::Position position) {
+  if (position <= session_.reread.anchor().change) {
+    const ShapeLog::Entry* const then = ShapeLog::in_force(announcements, position);
+    if (then != nullptr) return then->key;
+  }
+  pg::wait_until_visible(*session_.sql, xid_);
+  return pg::primary_key(*session_.sql, relation.id);
 }
 
-Pump::Table Pump::make_table(const pg::Relation& relation) {
+Pump::Table& Pump::table_of(const pg::Relation& relation, pg::Position position) {
+  const auto found = tables_.find(relation.id.value);
+  if (found != tables_.end()) return found->second;
+  return tables_.emplace(relation.id.value, make_table(relation, position)).first->second;
+}
+
+Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position) {
   Table table;
   const TableConfig* config = selection_.find(relation.schema, relation.name);
   table.selected = config != nullptr;
   if (table.selected) {
     table.gate =
         TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_);
-    std::vector<std::string> key;
-    if (relation.identity == pg::ReplicaIdentity::full) {
-      key = pg::primary_key(*session_.sql, relation.id);
-    }
-    table.encoder.emplace(relation, key, config_.stream.subject_prefix, values_,
-                          table.gate.choice());
-    table.format = format_.table(relation, table.gate.choice());
-    table.source = "table " + table.encoder->name();
     table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));
+    if (relation.identity == pg::ReplicaIdentity::full) {
+      table.full_key = full_key(relation, *table.announcements, position);
+    }
+    table.encoder.emplace(relation, table.full_key, config_.stream.subject_prefix, values_,
+                          table.gate.choice());
+    table.format = format_.table(relation, *table.encoder, table.gate.choice());
+    table.source = "table " + table.encoder->name();
     table.shown = shown_of(relation, *table.encoder);
     table.shape = shape_of(table.shown);
   }

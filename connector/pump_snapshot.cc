@@ -30,7 +30,7 @@ std::string_view take_line(const std::string& piece, std::size_t& at) {
 }  // namespace
 
 void Pump::tend_snapshots(Clock::time_point now) {
-  if (!session_.reread.done() || wakeup_.stop_requested()) return;
+  if (session_.replay || !session_.reread.done() || wakeup_.stop_requested()) return;
   if (!snapshots_) {
     // A run that ends at a position ends before any mark that is still to come.
     if (until_) return;
@@ -82,7 +82,7 @@ void Pump::open_publication() {
   SnapshotPart& part = publication.part;
   publication.opened = true;
   if (snapshot_shape_ != snapshots_->shape_number()) {
-    snapshot_table_ = make_table(snapshots_->table().relation);
+    snapshot_table_ = make_table(snapshots_->table().relation, {part.mark, 0});
     snapshot_shape_ = snapshots_->shape_number();
   }
   mark_.begin_snapshot(part.mark);
@@ -189,7 +189,7 @@ void Pump::announce_snapshot(Table& table) {
   const pg::Position position = alone_.position;
   const auto known = ShapeLog::ask(*table.announcements, position, table.shape);
   if (known == ShapeLog::Row::announced) return;
-  session_.announce(*table.announcements, {position, table.shape});
+  session_.announce(*table.announcements, {position, table.shape, table.full_key});
   pass(Failpoint::shape_saved);
   const pg::Relation& relation = snapshots_->table().relation;
   writer_.schema_alone(alone_, schema_subject(config_.stream.subject_prefix, relation),

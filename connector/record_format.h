@@ -24,12 +24,13 @@ class RecordFormat {
   // `types` must live longer.
   RecordFormat(const Config& config, const std::string& database, pg::TypeCatalog& types);
 
-  // What a table of this shape has beside its TableEncoder.
+  // What a table of this shape has beside its TableEncoder, `json`.
   struct Table {
     std::optional<DebeziumEncoder> debezium;
     std::string event_subject;  // schema.table, escaped
   };
-  Table table(const pg::Relation& relation, const TableChoice& choice = {});
+  Table table(const pg::Relation& relation, const TableEncoder& json,
+              const TableChoice& choice = {});
 
   void begin(const pg::Begin& begin);
   // Rows that were read at this time, until the next begin().

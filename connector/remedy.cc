@@ -2,6 +2,7 @@
 
 #include <pqxx/pqxx>
 #include <string_view>
+#include <typeinfo>
 
 #include "pg/error.h"
 #include "publisher/error.h"
@@ -28,6 +29,7 @@ Remedy for_sqlstate(std::string_view state) {
   if (state == "53400") {
     return stop(Exit::precondition, "raise max_replication_slots, or drop a slot that nobody uses");
   }
+  if (state == "26000") return again("the session was replaced by a new one");
   if (starts_with(state, "53")) return again("the server is short of connections, memory or disk");
   if (starts_with(state, "28")) {
     return stop(Exit::precondition,
@@ -68,6 +70,8 @@ Remedy for_sql_error(const pqxx::sql_error& error) {
   if (dynamic_cast<const pqxx::insufficient_resources*>(&error) != nullptr) {
     return for_sqlstate("53000");
   }
+  // A server that closes the connection gives no state.
+  if (typeid(error) == typeid(pqxx::sql_error)) return again();
   return stop(Exit::failed, "");
 }
 
@@ -115,6 +119,7 @@ Remedy remedy_for(const std::exception& error) {
   if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) {
     return again("raise source.spill_max, or make room in source.spill_dir");
   }
+  if (dynamic_cast<const pg::AmbiguousStream*>(&error) != nullptr) return again();
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr) return again();
   // Of libpqxx's own kind, beside sql_error: a deadlock, and a connection lost within COMMIT.
   if (dynamic_cast<const pqxx::transaction_rollback*>(&error) != nullptr) return again();

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "connector/filter_words.h"
+#include "connector/remedy.h"
 
 namespace connector {
 namespace {
@@ -51,6 +52,7 @@ RowFilter::RowFilter(pqxx::connection& sql, const std::string& where, const pg::
                           types.empty() ? "" : " (", types, types.empty() ? "" : ")", where,
                           columns, sql_.quote_name(relation.name)));
   } catch (const pqxx::sql_error& error) {
+    if (is_of_session(error)) throw;
     throw BadFilter(
         "its where does not fit the columns that were sent: " + first_line(error.what()),
         "where that WAL is of a time before a column or a list of columns was changed, "
@@ -103,6 +105,11 @@ RowFilter::Left RowFilter::pass(const pg::Delete& change) {
   return change;
 }
 
+// Not the filter's fault: the connection is lost, or was, and with it the prepared statement.
+bool RowFilter::is_of_session(const pqxx::sql_error& error) const {
+  return !sql_.is_open() || remedy_for(error).retry;
+}
+
 // Whether the old row's columns that the filter uses are known.
 bool RowFilter::known(pg::OldRow kind) const {
   return kind == pg::OldRow::full ||
@@ -130,6 +137,7 @@ bool RowFilter::matches(pg::Row row) {
     const pqxx::result result = pqxx::nontransaction(sql_).exec("EXECUTE " + statement_ + values);
     return !result[0][0].is_null() && result[0][0].as<bool>();
   } catch (const pqxx::sql_error& error) {
+    if (is_of_session(error)) throw;
     // Its message may quote the value.
     throw BadFilter(fmt::format("its where fails on a row, with SQLSTATE {}", state_of(error)),
                     write_it_otherwise);

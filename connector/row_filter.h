@@ -54,6 +54,7 @@ class RowFilter {
   };
   bool matches(pg::Row row);
   bool known(pg::OldRow kind) const;
+  bool is_of_session(const pqxx::sql_error& error) const;
 
   pqxx::connection& sql_;
   std::string statement_;

@@ -28,6 +28,12 @@ ShapeLog::Row ShapeLog::ask(const Entries& entries, pg::Position position, std::
   return found->position == position ? Row::first : Row::not_here;
 }
 
+const ShapeLog::Entry* ShapeLog::in_force(const Entries& entries, pg::Position position) {
+  const auto later = std::find_if(entries.begin(), entries.end(),
+                                  [&](const Entry& entry) { return entry.position > position; });
+  return later == entries.begin() ? nullptr : &*(later - 1);
+}
+
 void ShapeLog::add(Entries& entries, Entry entry, pg::Lsn oldest) {
   entries.push_back(entry);
   const auto needed =
@@ -57,7 +63,9 @@ std::string ShapeLog::to_json() const {
     if (entries.empty()) continue;
     auto& list = tables[table] = nlohmann::ordered_json::array();
     for (const Entry& entry : entries) {
-      list.push_back({to_string(entry.position), pg::to_hex16(pg::Lsn(entry.shape))});
+      nlohmann::ordered_json item = {to_string(entry.position), pg::to_hex16(pg::Lsn(entry.shape))};
+      if (!entry.key.empty()) item.push_back(entry.key);
+      list.push_back(std::move(item));
     }
   }
   return nlohmann::ordered_json{{"version", format_version}, {"tables", tables}}.dump();
@@ -72,9 +80,10 @@ ShapeLog ShapeLog::parse(std::string_view text) {
     ShapeLog log;
     for (const auto& [table, list] : json.at("tables").items()) {
       for (const auto& entry : list) {
-        log.tables_[table].push_back(
-            {parse_position(entry.at(0).get<std::string>()).value(),
-             pg::parse_hex16(entry.at(1).get<std::string>()).value().value});
+        log.tables_[table].push_back({parse_position(entry.at(0).get<std::string>()).value(),
+                                      pg::parse_hex16(entry.at(1).get<std::string>()).value().value,
+                                      entry.size() > 2 ? entry.at(2).get<std::vector<std::string>>()
+                                                       : std::vector<std::string>()});
       }
     }
     return log;

@@ -30,6 +30,8 @@ class ShapeLog {
   struct Entry {
     pg::Position position;
     std::uint64_t shape = 0;
+    // Under REPLICA IDENTITY FULL the table's primary key of then, which WAL does not tell.
+    std::vector<std::string> key = {};
     friend bool operator==(const Entry&, const Entry&) = default;
   };
   using Entries = std::vector<Entry>;  // of one table, in the order of WAL
@@ -42,6 +44,9 @@ class ShapeLog {
   };
   // What a row of `table` at `position` is. Stable: the reference in of() stays valid.
   static Row ask(const Entries& entries, pg::Position position, std::uint64_t shape);
+
+  // The one that rows at `position` are announced by; nullptr: none.
+  static const Entry* in_force(const Entries& entries, pg::Position position);
 
   Entries& of(const std::string& table) { return tables_[table]; }
   // Forgets what lies before `oldest`, from where WAL can still be read, but for the last of it.

@@ -25,6 +25,13 @@ class SpillError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// What the server sends of transactions in progress does not tell what of it was rolled back. The
+// same holds: at their commit it comes without that.
+class AmbiguousStream : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 // The bytes from the server are not what the protocol's documentation says.
 class ProtocolError : public std::runtime_error {
  public:

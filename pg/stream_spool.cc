@@ -140,7 +140,8 @@ void StreamSpool::start(const StreamStart& block) {
     throw ProtocolError(fmt::format("the stream of transaction {} begins {}", block.xid.value,
                                     known ? "for a second time" : "with a later part"));
   }
-  if (block.first) transactions_.emplace(block.xid, Transaction{SpoolFile(settings_.dir), 0, {}});
+  if (block.first)
+    transactions_.emplace(block.xid, Transaction{SpoolFile(settings_.dir), 0, false, {}});
   block_ = block.xid;
 }
 
@@ -153,6 +154,7 @@ void StreamSpool::add(std::string_view message, Lsn lsn, std::uint64_t arrival) 
                   .length = static_cast<std::uint32_t>(part.tag.size() + part.rest.size())};
   Transaction& transaction = transactions_.at(*block_);
   take(transaction, sizeof head + head.length);
+  transaction.messages |= part.tag == "M";
   pending_.append(reinterpret_cast<const char*>(&head), sizeof head);
   pending_.append(part.tag);
   if (part.rest.size() < buffer_size) {
@@ -179,6 +181,12 @@ void StreamSpool::abort(const StreamAbort& aborted) {
     used_ -= found->second.bytes;
     transactions_.erase(found);
     return;
+  }
+  if (found->second.messages) {
+    throw AmbiguousStream(fmt::format(
+        "transaction {} has rolled back to a savepoint, and PostgreSQL does not say which of its "
+        "logical messages went with it",
+        aborted.xid.value));
   }
   take(found->second, sizeof aborted.sub);
   found->second.aborted.push_back(aborted.sub);

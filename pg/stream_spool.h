@@ -75,8 +75,12 @@ class SpoolReader {
   std::size_t filled_ = 0;
 };
 
+// A logical message comes with the number of its whole transaction, also where it belongs to a
+// sub-transaction (pgoutput of 14 to 18 at least). So which messages a rolled back sub-transaction
+// takes with it cannot be told.
+//
 // One thread. ProtocolError where the blocks contradict each other, SpillError where the disk or
-// the limit does.
+// the limit does, AmbiguousStream where a sub-transaction is rolled back beside messages.
 class StreamSpool {
  public:
   explicit StreamSpool(SpoolSettings settings) : settings_(std::move(settings)) {}
@@ -96,6 +100,7 @@ class StreamSpool {
   struct Transaction {
     SpoolFile file;
     std::uint64_t bytes = 0;
+    bool messages = false;
     std::vector<TransactionId> aborted;
   };
   void take(Transaction& of, std::uint64_t bytes);

@@ -56,7 +56,7 @@ class Writer {
     if (format_->is_two(json, change)) {
       format_->count(change.relation->id);
       std::string removal, creation;
-      format_->write_two(removal, creation, format_->table(*change.relation), change, lsn_,
+      format_->write_two(removal, creation, format_->table(*change.relation, json), change, lsn_,
                          ++ordinal_);
       lines_ += removal + "\n" + creation + "\n";
       return;
@@ -91,7 +91,7 @@ class Writer {
     ++ordinal_;
     format_->count(relation.id);
     const TableEncoder json(relation, {}, "cdc", values_);
-    const RecordFormat::Table table = format_->table(relation);
+    const RecordFormat::Table table = format_->table(relation, json);
     std::string body;
     format_->write(body, table, json, transaction_, op, lsn_, ordinal_, encode);
     format_->finish(body, transaction_, false);
@@ -169,8 +169,8 @@ TEST(RecordFormat, DebeziumCountsByTableAndBeginsAnewWithEachTransaction) {
   pg::TypeCatalog types(an_enum);
   pg::Relation a{.id = pg::RelationId(1), .schema = "s", .name = "a", .columns = {}};
   pg::Relation b{.id = pg::RelationId(2), .schema = "s", .name = "b", .columns = {}};
-  const DebeziumEncoder encoder_a(a, types, values);
-  const DebeziumEncoder encoder_b(b, types, values);
+  const DebeziumEncoder encoder_a(a, types, values, std::vector<bool>(a.columns.size(), true));
+  const DebeziumEncoder encoder_b(b, types, values, std::vector<bool>(b.columns.size(), true));
   DebeziumTransaction transaction("cdc", "app");
   const auto orders = [&](const DebeziumEncoder& table, std::uint64_t ordinal) {
     std::string out = "{\"before\":null,\"after\":null";

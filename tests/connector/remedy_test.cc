@@ -47,7 +47,9 @@ TEST(Remedy, LibpqxxsErrorsGoByTheirState) {
   EXPECT_EQ(remedy_for(pqxx::sql_error("x", "q", "42501")).code, Exit::precondition);
   EXPECT_EQ(remedy_for(pqxx::insufficient_privilege("x")).code, Exit::precondition);
   EXPECT_TRUE(remedy_for(pqxx::insufficient_resources("x")).retry);
-  EXPECT_EQ(remedy_for(pqxx::sql_error("x")).code, Exit::failed);
+  EXPECT_TRUE(remedy_for(pqxx::sql_error("server closed the connection")).retry);
+  EXPECT_TRUE(remedy_for(pqxx::sql_error("x", "q", "26000")).retry);
+  EXPECT_EQ(remedy_for(pqxx::syntax_error("x")).code, Exit::failed);
 }
 
 TEST(Remedy, NatsErrors) {
@@ -67,6 +69,7 @@ TEST(Remedy, NatsErrors) {
 }
 
 TEST(Remedy, WhatCannotBeSpilledIsTriedAgain) {
+  EXPECT_TRUE(remedy_for(pg::AmbiguousStream("x")).retry);
   const Remedy remedy = remedy_for(pg::SpillError("x"));
   EXPECT_TRUE(remedy.retry);
   EXPECT_NE(remedy.hint.find("source.spill_max"), std::string::npos);

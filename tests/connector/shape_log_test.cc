@@ -55,8 +55,18 @@ TEST(ShapeLog, DropsWhatTheStreamDoesNotHold) {
 TEST(ShapeLog, TextComesBack) {
   ShapeLog log;
   log.of("\"public\".\"a\"\"b\"") = {{at(10), 0xFFFFFFFFFFFFFFFF}, {at(20, 2), 2}};
+  log.of("full") = {{at(10), 1, {"id", "Ä \"b"}}};
   EXPECT_EQ(ShapeLog::parse(log.to_json()), log);
   EXPECT_EQ(ShapeLog::parse(ShapeLog().to_json()), ShapeLog());
+}
+
+TEST(ShapeLog, TheEntryInForceIsTheLastAtOrBefore) {
+  const ShapeLog::Entries entries = {{at(10), 1}, {at(20, 2), 2}};
+  EXPECT_EQ(ShapeLog::in_force(entries, at(9)), nullptr);
+  EXPECT_EQ(ShapeLog::in_force(entries, at(10)), &entries[0]);
+  EXPECT_EQ(ShapeLog::in_force(entries, at(20, 1)), &entries[0]);
+  EXPECT_EQ(ShapeLog::in_force(entries, at(20, 2)), &entries[1]);
+  EXPECT_EQ(ShapeLog::in_force(entries, at(99)), &entries[1]);
 }
 
 TEST(ShapeLog, OtherTextIsALostPosition) {

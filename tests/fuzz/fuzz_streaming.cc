@@ -33,6 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     try {
       decode(decoder, transactions.receive(pg::WalData{.lsn = pg::Lsn(1), .message = message}));
     } catch (const pg::ProtocolError&) {
+    } catch (const pg::AmbiguousStream&) {
+      return 0;
     } catch (const pg::SpillError&) {
     }
     while (transactions.replaying()) {

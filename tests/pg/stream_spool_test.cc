@@ -107,6 +107,27 @@ TEST_F(StreamSpoolTest, AnAbortedSubTransactionTakesItsOwnChangesOnly) {
   EXPECT_EQ(all(spool.commit(TransactionId(7))), (Messages{"I7", "I9", "I7", "Ilater"}));
 }
 
+TEST_F(StreamSpoolTest, WhoseMessagesAnAbortedSubTransactionTakesIsNotGuessed) {
+  StreamSpool spool({dir_, 1 << 20});
+  std::string message = insert(7, "\1message");
+  message[0] = 'M';
+  spool.start(block(7, true));
+  spool.add(message, Lsn(0x1000), 1);
+  add(spool, 8, "row");
+  spool.stop();
+  spool.start(block(9, true));
+  add(spool, 10, "row");
+  spool.stop();
+  spool.abort(aborted(9, 10));  // of one without messages
+  try {
+    spool.abort(aborted(7, 8));
+    FAIL();
+  } catch (const AmbiguousStream& error) {
+    EXPECT_NE(std::string(error.what()).find("transaction 7 "), std::string::npos) << error.what();
+  }
+  spool.abort(aborted(7, 7));  // the whole of it is no question
+}
+
 TEST_F(StreamSpoolTest, AnAbortedTransactionGivesItsRoomBack) {
   StreamSpool spool({dir_, 1 << 20});
   for (const std::uint32_t xid : {7U, 8U}) {

@@ -124,6 +124,44 @@ TEST_F(Formats, DebeziumsTwoRecordsOfAKeyChangeAreExactWhereverAKillCutsThem) {
   }
 }
 
+// Under FULL the key is not in WAL: what is read again is written with the key of then.
+TEST_F(Formats, DebeziumsRecordsStayTheSameWhenThePrimaryKeyIsDroppedAfterThem) {
+  create_table("f", "id int PRIMARY KEY, v text");
+  exec("ALTER TABLE f REPLICA IDENTITY FULL");
+  start_as("debezium");
+  exec("INSERT INTO f VALUES (1, 'x')");
+  exec("UPDATE f SET id = 2");  // two records
+  wait_stored(3);
+  walferry_.kill_hard();
+  exec("ALTER TABLE f DROP CONSTRAINT f_pkey");
+  start();
+  exec("UPDATE f SET id = 3");  // and without a key one
+  const auto all = stored(4);
+  std::string ops;
+  for (const Stored& message : all) ops += body(message)["op"].get<std::string>();
+  EXPECT_EQ(ops, "cdcu");
+}
+
+TEST_F(Formats, DebeziumKeepsTheKeyWhateverColumnsAreChosen) {
+  exec("CREATE TABLE chosen (id int PRIMARY KEY, v text, w text)");
+  settings().table("public.chosen", "snapshot = \"never\"\ncolumns = [\"v\"]");
+  exec("CREATE TABLE excluded (id int PRIMARY KEY, v text, w text)");
+  settings().table("public.excluded", "snapshot = \"never\"\nexclude = [\"id\", \"w\"]");
+  start_as("debezium");
+  for (const std::string table : {"chosen", "excluded"}) {
+    exec("INSERT INTO " + table + " VALUES (1, 'a', 'b')");
+    exec("UPDATE " + table + " SET id = 2");
+    exec("DELETE FROM " + table);
+  }
+  const auto all = stored(8);
+  for (std::size_t i = 0; i < 8; i += 4) {
+    EXPECT_EQ(body(all[i])["after"], json::parse(R"({"id":1,"v":"a"})"));
+    EXPECT_EQ(body(all[i + 1])["before"], json::parse(R"({"id":1,"v":null})"));
+    EXPECT_EQ(body(all[i + 2])["after"], json::parse(R"({"id":2,"v":"a"})"));
+    EXPECT_EQ(body(all[i + 3])["before"], json::parse(R"({"id":2,"v":null})"));
+  }
+}
+
 TEST_F(Formats, DebeziumsTwoRecordsOfAKeyChangeAreTwoLinesOfAPack) {
   settings().set_string("publish", "pack", "transaction");
   start_as("debezium");

@@ -81,6 +81,29 @@ TEST_F(RowFilters, OnOtherColumnsAreWalferrysAndBreakNoWrite) {
   expect_folds_to("v > 10");
 }
 
+TEST_F(RowFilters, ASessionThatIsLostIsNoFaultOfTheFilter) {
+  exec("CREATE TABLE t (id int PRIMARY KEY, v int, doc text)");
+  choose("t", "where = \"v > 10\"");
+  start();
+  constexpr int batches = 20;
+  for (int batch = 0; batch < batches; ++batch) {
+    const std::string from = std::to_string(batch * 200);
+    exec("INSERT INTO t SELECT i, i % 20, 'row' FROM generate_series(" + from + ", " + from +
+         " + 199) i");
+    if (batch % 4 != 3) continue;
+    wait_until(
+        [this] {
+          return postgres_.value(
+                     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                     "WHERE query LIKE 'EXECUTE walferry_filter%'") != "0";
+        },
+        seconds(30), "the filter's session is there to be ended");
+  }
+  postgres_.stop_immediately();
+  postgres_.start();
+  expect_folds_to("v > 10");
+}
+
 TEST_F(RowFilters, OnATypeThatIsNotBuiltInAreWalferrys) {
   exec(
       "CREATE TYPE mood AS ENUM ('so so', 'happy');"

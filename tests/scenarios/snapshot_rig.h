@@ -48,7 +48,7 @@ class Snapshot : public Scenario {
           const auto name = "\"public\".\"" + table + "\"";
           return tables.contains(name) && tables.at(name).at("state") == "complete";
         },
-        seconds(90), "the snapshot of " + table + " is complete");
+        scaled(seconds(90), seconds(1200)), "the snapshot of " + table + " is complete");
   }
   // All that was committed before this is in the stream.
   void wait_for_all() {

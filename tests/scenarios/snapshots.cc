@@ -80,7 +80,7 @@ TEST_F(Snapshot, KilledAgainAndAgainGoesOnWhereItWas) {
     walferry_.kill_hard();
   }
   start();
-  wait_words(4, seconds(600));
+  for (const char* table : {"load_a", "load_b", "load_c", "load_d"}) wait_saved(table);
   load.stop();
   wait_for_all();
   walferry_.stop();

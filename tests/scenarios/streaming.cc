@@ -324,6 +324,36 @@ TEST_F(Streaming, BeyondSpillMaxItGoesOnWithoutStreamingAndLosesNothing) {
   expect_exact();
 }
 
+// PostgreSQL gives each message the number of its whole transaction: which of them ROLLBACK TO took
+// back is only known at the commit.
+TEST_F(Streaming, AMessageThatWasTakenBackIsNeitherPublishedNorCounted) {
+  settings().set("source", "messages", "[\"note\"]");
+  start();
+  PgSession session = postgres_.connect();
+  session.exec("BEGIN");
+  session.exec("SELECT pg_logical_emit_message(true, 'note', 'kept')");
+  session.exec("SAVEPOINT a");
+  session.exec("SELECT pg_logical_emit_message(true, 'note', 'taken back')");
+  exec_streamed(session, rows("t", 1, 2000));
+  session.exec("ROLLBACK TO a");
+  session.exec("SELECT pg_logical_emit_message(true, 'note', 'kept too')");
+  session.exec(rows("t", 3001, 2000));
+  session.exec("COMMIT");
+  exec("INSERT INTO u VALUES (1, 'small')");
+  wait_complete();
+  EXPECT_TRUE(says(walferry_.log(), "does not say which of its logical messages"));
+  walferry_.stop();
+  std::vector<std::string> messages;
+  std::uint64_t last_row = 0;
+  for (const Stored& stored : js().read("CDC")) {
+    if (stored.subject == "cdc._message.note") messages.push_back(stored.payload);
+    if (stored.subject != "cdc.public.t.insert") continue;
+    last_row = nlohmann::json::parse(stored.payload)["seq"].get<std::uint64_t>();
+  }
+  EXPECT_EQ(messages, (std::vector<std::string>{"kept", "kept too"}));
+  EXPECT_EQ(last_row, 2002U);
+}
+
 TEST_F(Streaming, AFolderThatCannotBeWrittenToIsAPrecondition) {
   settings().set_string("source", "spill_dir", "");
   walferry_.start({}, {"TMPDIR=/nonexistent"});

@@ -19,6 +19,7 @@ class Writer {
   void transaction() {
     session_.exec("BEGIN");
     int depth = 0;
+    with_messages_ = upto(3) == 1;
     const int steps = upto(10);
     for (int i = 0; i < steps; ++i) {
       step(depth);
@@ -50,6 +51,7 @@ class Writer {
     switch (upto(14)) {
       case 1:
       case 2:
+        if (with_messages_) return insert(table_, 400);
         session_.exec("SAVEPOINT " + savepoint);
         ++depth;
         return insert(table_, 400);
@@ -72,7 +74,9 @@ class Writer {
       case 9: session_.exec("UPDATE " + table_ + " SET v = 'u' || v WHERE id % 3 = 0"); return;
       case 10: session_.exec("DELETE FROM " + table_ + " WHERE id % 5 = 0"); return;
       case 11:
-        session_.exec("SELECT pg_logical_emit_message(true, 'note', repeat('m', 3000))");
+        if (with_messages_) {
+          session_.exec("SELECT pg_logical_emit_message(true, 'note', repeat('m', 3000))");
+        }
         session_.exec("SELECT pg_logical_emit_message(false, 'note', 'outside')");
         return;
       case 12: return insert("shared", 50);
@@ -84,6 +88,7 @@ class Writer {
   int number_;
   std::string table_;
   std::mt19937 random_;
+  bool with_messages_ = false;  // beside savepoints they would end the streaming
   long next_id_ = number_ * 100'000'000L;
   int columns_ = 0;
 };

@@ -137,9 +137,9 @@ INSERT INTO shop.by_index VALUES (100, 'warm', 100);
 INSERT INTO shop.documents VALUES (100, 'warm');
 COMMIT;
 SELECT dblink_exec('one', 'BEGIN; INSERT INTO shop.orders VALUES (101, ''one'', NULL, ''sad'');
+  SELECT pg_logical_emit_message(true, ''outbox'', ''one'');
   INSERT INTO shop.appended VALUES (''one''); ' || :'fill');
-SELECT dblink_exec('two', 'BEGIN; INSERT INTO shop.nameless VALUES (''two'');
-  SELECT pg_logical_emit_message(true, ''outbox'', ''two''); SAVEPOINT s;
+SELECT dblink_exec('two', 'BEGIN; INSERT INTO shop.nameless VALUES (''two''); SAVEPOINT s;
   INSERT INTO shop.by_index VALUES (1, ''taken back'', 1); ' || :'fill' || :'fill');
 SELECT dblink_exec('three', 'BEGIN; INSERT INTO shop.documents VALUES (103, ''three''); ' ||
   :'fill');
