@@ -84,7 +84,11 @@ void Snapshots::tend(Clock::time_point now) {
 std::optional<pg::SnapshotTable> Snapshots::describe(const std::string& name) {
   if (!sql_) sql_.emplace(pg::SqlSession::open(config_.source.dsn));
   const auto& [schema, table] = names_.at(name);
-  return pg::snapshot_table(*sql_, schema, table, session_.publications);
+  // Under one snapshot: an ALTER TABLE that commits in between would leave a table without its key.
+  sql_->exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  auto described = pg::snapshot_table(*sql_, schema, table, session_.publications);
+  sql_->exec("COMMIT");
+  return described;
 }
 
 void Snapshots::begin_next() {
