@@ -131,12 +131,16 @@ Findings pattern_findings(const Config& config, pqxx::connection& sql,
   return found;
 }
 
-Findings readable_findings(const std::vector<pg::TableInfo>& tables, const std::string& role) {
+// Of the tables whose changes alone are published: the others are snapshot_findings()'s.
+Findings readable_findings(const Config& config, const std::vector<pg::TableInfo>& tables,
+                           const std::string& role) {
+  const TableSelection selection(config);
   std::vector<std::string> names;
   std::vector<std::string> shown;
   std::set<std::string> schemas;
   for (const pg::TableInfo& table : tables) {
-    if (table.readable) continue;
+    const TableConfig* chosen = selection.find(table.schema, table.name);
+    if (table.readable || (chosen != nullptr && chosen->snapshot)) continue;
     names.push_back(quoted_name(table.schema, table.name));
     shown.push_back(readable_name(names.back()));
     schemas.insert(quoted_identifier(table.schema));
@@ -204,6 +208,7 @@ Findings table_state(const Config& config, PostgresView& seen) {
   const pg::PublicationPlan plan = pg::plan_publications(*seen.sql, config.source.publication,
                                                          resolved.tables, false, chosen.narrowings);
   Findings found = table_findings(resolved);
+  append(found, snapshot_findings(config, resolved));
   append(found, std::move(chosen.problems));
   append(found, pattern_findings(config, *seen.sql, resolved.unfit));
   append(found, identity_findings(resolved, plan));
@@ -211,7 +216,13 @@ Findings table_state(const Config& config, PostgresView& seen) {
     const std::string name = "table " + readable_name(quoted_name(table.schema, table.name));
     const bool said = std::any_of(found.begin(), found.end(),
                                   [&](const Finding& finding) { return finding.name == name; });
-    if (!said) found.push_back({Verdict::ok, name, operations_of(config, table), ""});
+    if (said) continue;
+    const TableConfig* chooser = TableSelection(config).find(table.schema, table.name);
+    const bool first = chooser != nullptr && chooser->snapshot;
+    found.push_back(
+        {Verdict::ok, name,
+         operations_of(config, table) + (first ? ", its rows first (snapshot = \"initial\")" : ""),
+         ""});
   }
   std::stable_sort(found.begin(), found.end(),
                    [](const Finding& a, const Finding& b) { return a.name < b.name; });
@@ -221,7 +232,7 @@ Findings table_state(const Config& config, PostgresView& seen) {
     append(found, generated_findings(table, pg::table_columns(*seen.sql, table.oid),
                                      {.version = seen.server->version}));
   }
-  append(found, readable_findings(resolved.tables, seen.server->user));
+  append(found, readable_findings(config, resolved.tables, seen.server->user));
   if (plan.problems.empty()) seen.publications = plan.publications;
   append(found, publication_state(seen, plan, resolved.tables));
   return found;

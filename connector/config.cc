@@ -175,15 +175,6 @@ void read_publish(Section section, PublishConfig& publish) {
   }
 }
 
-void read_snapshot_choice(Section& section) {
-  std::string snapshot = "initial";
-  if (section.one_of("snapshot", snapshot, {"never", "initial"}) && snapshot == "initial") {
-    section.problem("snapshot",
-                    "\"initial\", the default, is not built yet in this version; write "
-                    "snapshot = \"never\"");
-  }
-}
-
 using TableKey = std::tuple<std::string, std::string, bool>;
 
 void read_table(Section& section, std::vector<TableConfig>& tables,
@@ -209,8 +200,18 @@ void read_table(Section& section, std::vector<TableConfig>& tables,
     tables.push_back(std::move(table));
   }
   section.unbuilt("capture", "\"wal\"");
-  read_snapshot_choice(section);
   section.unbuilt_table("diff");
+}
+
+void read_snapshot(Section section, SnapshotConfig& snapshot) {
+  constexpr std::int64_t most_workers = 16;
+  constexpr std::int64_t most_rows = 1'000'000;
+  std::int64_t workers = snapshot.workers;
+  section.integer("workers", workers, 1, most_workers);
+  snapshot.workers = static_cast<std::uint32_t>(workers);
+  auto rows = static_cast<std::int64_t>(snapshot.chunk_rows);
+  section.integer("chunk_rows", rows, 1, most_rows);
+  snapshot.chunk_rows = static_cast<std::uint64_t>(rows);
 }
 
 void read_log(Section section, LogConfig& log) {
@@ -233,7 +234,7 @@ Config read_document(const toml::table& document, Reader& reader) {
     root.problem("table", "is missing; write at least one [[table]] with a name");
   }
   root.unbuilt_table("outbox");
-  root.unbuilt_table("snapshot");
+  read_snapshot(root.table("snapshot"), config.snapshot);
   root.table("http").unbuilt("listen", "\"\"");
   root.table("diff").unbuilt("state_dir", "\"/var/lib/walferry\"");
   read_log(root.table("log"), config.log);

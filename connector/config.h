@@ -82,7 +82,15 @@ struct TableConfig {
   Operations ops = {};
   std::string where = {};             // an SQL expression; empty: all rows
   std::vector<std::string> key = {};  // empty: the replica identity
+  bool snapshot = true;               // "initial": its rows are read first; false: "never"
   friend bool operator==(const TableConfig&, const TableConfig&) = default;
+};
+
+// How tables are read for their snapshots.
+struct SnapshotConfig {
+  std::uint32_t workers = 2;          // connections that read at once
+  std::uint64_t chunk_rows = 10'000;  // a chunk's, at most
+  friend bool operator==(const SnapshotConfig&, const SnapshotConfig&) = default;
 };
 
 struct LogConfig {
@@ -99,6 +107,7 @@ struct Config {
   StreamConfig stream;
   PublishConfig publish;
   std::vector<TableConfig> tables;
+  SnapshotConfig snapshot;
   LogConfig log;
   friend bool operator==(const Config&, const Config&) = default;
 };

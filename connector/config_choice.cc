@@ -57,6 +57,9 @@ void read_choice(Section& section, TableConfig& table) {
   read_ops(section, table.ops);
   section.text("where", table.where);
   read_columns(section, "key", table.key);
+  std::string snapshot = "initial";
+  section.one_of("snapshot", snapshot, {"initial", "never"});
+  table.snapshot = snapshot == "initial";
 }
 
 }  // namespace connector

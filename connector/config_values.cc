@@ -306,6 +306,7 @@ std::string check_not_empty(std::string_view text) {
 }
 
 std::string check_message_prefix(std::string_view text) {
+  if (text == snapshot_mark_prefix) return "is walferry's own, for the marks of snapshots";
   return text.size() > longest_message_prefix ? "is longer than 255 bytes" : "";
 }
 

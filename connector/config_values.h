@@ -21,6 +21,10 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 std::string duration_text(std::chrono::milliseconds value);
 std::string size_text(std::uint64_t bytes);
 
+// Of the logical messages that mark chunks of snapshots, those of all walferrys: see
+// SnapshotReader. They are never published.
+inline constexpr std::string_view snapshot_mark_prefix = "walferry.snapshot";
+
 std::string check_slot_name(std::string_view text);
 std::string check_mark_name(std::string_view text);  // what comes behind "{slot}_mark_"
 std::string check_publication_name(std::string_view text);

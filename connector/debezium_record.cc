@@ -11,7 +11,7 @@
 namespace connector {
 namespace {
 
-constexpr std::array<char, 4> op_codes = {'c', 'u', 'd', 't'};  // in the order of Op
+constexpr std::array<char, 5> op_codes = {'c', 'u', 'd', 't', 'r'};  // in the order of Op
 
 void append_number(std::string& out, std::uint64_t number) {
   const fmt::format_int digits(number);
@@ -69,6 +69,8 @@ void DebeziumEncoder::create_anew(std::string& out, const pg::Update& change) co
 
 void DebeziumEncoder::truncate(std::string& out) const { out += "{\"before\":null,\"after\":null"; }
 
+void DebeziumEncoder::snapshot(std::string& out, pg::Row row) const { insert(out, {nullptr, row}); }
+
 // Every column is there: null, its value, or the placeholder of what Postgres did not send.
 void DebeziumEncoder::append_row(std::string& out, pg::Row row, pg::Row old,
                                  pg::OldRow old_kind) const {
@@ -109,17 +111,13 @@ DebeziumTransaction::DebeziumTransaction(const std::string& name, const std::str
   head_ = R"("source":{"version":"walferry","connector":"postgresql","name":)";
   append_json_string(head_, name);
   head_ += ',';
-  database_ = R"(,"snapshot":"false","db":)";
+  database_ = R"(,"db":)";
   append_json_string(database_, database);
   database_ += ",\"sequence\":";
 }
 
 void DebeziumTransaction::begin(const pg::Begin& begin) {
-  constexpr std::int64_t epoch_of_postgres = 946'684'800'000'000;  // 2000-01-01, in microseconds
-  const std::int64_t micros = begin.commit_time.micros + epoch_of_postgres;
-  const std::int64_t whole = micros / 1000 - (micros % 1000 < 0 ? 1 : 0);
-  times_.millis = fmt::format("\"ts_ms\":{}", whole);
-  times_.finer = fmt::format(",\"ts_us\":{},\"ts_ns\":{}000", micros, micros);
+  times_ = times_of(begin.commit_time);
   sequence_ = fmt::format(R"("[\"{}\",\")", begin.commit_lsn.value);
   xid_ = std::to_string(begin.xid.value);
   transaction_ = fmt::format(R"(,"transaction":{{"id":"{}:{}","total_order":)", begin.xid.value,
@@ -128,11 +126,21 @@ void DebeziumTransaction::begin(const pg::Begin& begin) {
   messages_ = 0;
 }
 
+DebeziumTransaction::Times DebeziumTransaction::times_of(pg::Timestamp time) {
+  constexpr std::int64_t epoch_of_postgres = 946'684'800'000'000;  // 2000-01-01, in microseconds
+  const std::int64_t micros = time.micros + epoch_of_postgres;
+  const std::int64_t whole = micros / 1000 - (micros % 1000 < 0 ? 1 : 0);
+  return {.millis = fmt::format("\"ts_ms\":{}", whole),
+          .finer = fmt::format(",\"ts_us\":{},\"ts_ns\":{}000", micros, micros)};
+}
+
 void DebeziumTransaction::append_source(std::string& out, const Times& times,
                                         const std::string& sequence, pg::Lsn lsn,
-                                        std::string_view table, std::string_view xid) const {
+                                        std::string_view table, std::string_view xid,
+                                        bool snapshot) const {
   out += head_;
   out += times.millis;
+  out += snapshot ? R"(,"snapshot":"true")" : R"(,"snapshot":"false")";
   out += database_;
   out += sequence;
   append_number(out, lsn.value);
@@ -159,6 +167,20 @@ void DebeziumTransaction::append_end(std::string& out, const DebeziumEncoder& ta
   out += "\",";
   out += times_.millis;
   out += times_.finer;
+  out += '}';
+}
+
+void DebeziumTransaction::append_snapshot_end(std::string& out, const DebeziumEncoder& table,
+                                              pg::Lsn mark, pg::Timestamp time) const {
+  const Times times = times_of(time);
+  const std::string sequence = fmt::format(R"("[\"{}\",\")", mark.value);
+  out += ',';
+  append_source(out, times, sequence, mark, table.source_json_, "null", true);
+  out += ",\"transaction\":null,\"op\":\"";
+  out += op_codes[static_cast<std::size_t>(Op::snapshot)];
+  out += "\",";
+  out += times.millis;
+  out += times.finer;
   out += '}';
 }
 

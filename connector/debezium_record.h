@@ -39,6 +39,7 @@ class DebeziumEncoder {
   void update(std::string& out, const pg::Update& change) const;
   void remove(std::string& out, const pg::Delete& change) const;
   void truncate(std::string& out) const;
+  void snapshot(std::string& out, pg::Row row) const;
   // An update under another key is Debezium's remove() of the old row and this.
   void create_anew(std::string& out, const pg::Update& change) const;
 
@@ -79,6 +80,10 @@ class DebeziumTransaction {
   // ,"source":…, to the end of the envelope: of the change that was counted last.
   void append_end(std::string& out, const DebeziumEncoder& table, Op op, pg::Lsn lsn,
                   std::uint64_t ordinal) const;
+  // The same of a row that a snapshot has, at its mark, with the time at which it was read; no
+  // transaction is open.
+  void append_snapshot_end(std::string& out, const DebeziumEncoder& table, pg::Lsn mark,
+                           pg::Timestamp time) const;
   // The whole envelope of a logical message. Outside a transaction WAL has no time for it: 0.
   void message(std::string& out, const pg::Message& message, std::uint64_t ordinal) const;
 
@@ -89,11 +94,12 @@ class DebeziumTransaction {
     std::string finer;   // ,"ts_us":…,"ts_ns":…
   };
 
+  static Times times_of(pg::Timestamp time);
   void append_source(std::string& out, const Times& times, const std::string& sequence, pg::Lsn lsn,
-                     std::string_view table, std::string_view xid) const;
+                     std::string_view table, std::string_view xid, bool snapshot = false) const;
 
   std::string head_;      // ,"source":{"version":…,"name":…,
-  std::string database_;  // ,"snapshot":"false","db":…,"sequence":
+  std::string database_;  // ,"db":…,"sequence":
   Times times_;
   std::string sequence_;  // "[\"commit LSN\",\"
   std::string xid_;

@@ -1,6 +1,7 @@
 #include "connector/failpoint.h"
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <string>
@@ -11,23 +12,28 @@ namespace {
 
 struct Armed {
   Failpoint failpoint = Failpoint::none;
-  long passes_left = 0;
+  std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 9> names = {"",
-                                                   "before_publish",
-                                                   "stored_unacked",
-                                                   "acked_unsaved",
-                                                   "saved_unconfirmed",
-                                                   "after_publication",
-                                                   "after_intent",
-                                                   "shape_saved",
-                                                   "after_slot_created"};
+constexpr std::array<std::string_view, 15> names = {"",
+                                                    "before_publish",
+                                                    "stored_unacked",
+                                                    "acked_unsaved",
+                                                    "saved_unconfirmed",
+                                                    "after_publication",
+                                                    "after_intent",
+                                                    "shape_saved",
+                                                    "after_slot_created",
+                                                    "before_low_mark",
+                                                    "snapshot_piece",
+                                                    "before_high_mark",
+                                                    "mid_chunk",
+                                                    "chunk_stored",
+                                                    "progress_saved"};
 
-Armed read_environment() {
-  Armed armed;
+void read_environment(Armed& armed) {
   const char* setting = std::getenv("WALFERRY_FAILPOINT");
-  if (setting == nullptr) return armed;
+  if (setting == nullptr) return;
   const std::string_view text(setting);
   const auto colon = text.find(':');
   for (std::size_t i = 1; i < names.size(); ++i) {
@@ -35,14 +41,14 @@ Armed read_environment() {
   }
   armed.passes_left =
       colon == std::string_view::npos ? 1 : std::strtol(setting + colon + 1, nullptr, 10);
-  return armed;
 }
 
 }  // namespace
 
 void pass(Failpoint failpoint) {
-  static Armed armed = read_environment();
-  if (armed.failpoint == failpoint && --armed.passes_left <= 0) std::raise(SIGKILL);
+  static Armed armed;
+  static const bool read = (read_environment(armed), true);
+  if (read && armed.failpoint == failpoint && --armed.passes_left <= 0) std::raise(SIGKILL);
 }
 
 }  // namespace connector

@@ -14,6 +14,12 @@ enum class Failpoint {
   after_intent,        // the intent is saved, the slot is not made
   shape_saved,         // a table's shape is saved, its schema record is not sent yet
   after_slot_created,  // the slot is made, its consistent point is not saved
+  before_low_mark,     // a chunk of a snapshot is about to be read
+  snapshot_piece,      // a part of it has been read
+  before_high_mark,    // it has been read
+  mid_chunk,           // one of its rows is about to be sent
+  chunk_stored,        // it is acknowledged, and the snapshot's progress is not saved
+  progress_saved,      // it is saved
 };
 
 void pass(Failpoint failpoint);

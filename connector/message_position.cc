@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::string_view schema_tag = ":schema";
 constexpr std::string_view removal_tag = ":delete";
+constexpr std::string_view snapshot_tag = ":snapshot:";
+constexpr std::size_t lsn_size = 16;
 
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) {
@@ -64,8 +66,14 @@ std::optional<MessagePosition> parse_message_position(std::string_view text) {
   return MessagePosition(*change, part);
 }
 
+bool is_of_snapshot(std::string_view id) {
+  return id.size() > lsn_size && id.substr(lsn_size, snapshot_tag.size()) == snapshot_tag &&
+         pg::parse_hex16(id.substr(0, lsn_size)).has_value();
+}
+
 std::optional<MessagePosition> stored_position(std::string_view id, const std::string* position,
                                                const std::string* part, const std::string* parts) {
+  if (is_of_snapshot(id)) return pg::Position{*pg::parse_hex16(id.substr(0, lsn_size)), 0};
   auto stored = parse_message_position(id);
   if (!stored) return std::nullopt;
   if (part != nullptr || parts != nullptr) {

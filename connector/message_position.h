@@ -11,6 +11,9 @@
 // change and every record that is a message of its own.
 //
 // Hence the stream's last message tells where to go on, in the middle of a record too.
+//
+// A snapshot's messages are no function of WAL. Their place is the mark that they were published
+// at, (LSN, 0): all changes before it lie before them in the stream, all others behind.
 #pragma once
 
 #include <compare>
@@ -58,6 +61,10 @@ inline constexpr const char* position_header = "Walferry-Position";
 inline constexpr const char* part_header = "Walferry-Part";
 inline constexpr const char* parts_header = "Walferry-Parts";
 inline constexpr const char* changes_header = "Walferry-Changes";  // of a pack
+
+// Whether the message with that id, without "{slot}:", is a snapshot's:
+// "00000000016B3748:snapshot:…".
+bool is_of_snapshot(std::string_view id);
 
 // The place of a stored message, from its id without "{slot}:" and those headers (nullptr: not
 // there). Nothing when they are not what walferry writes.

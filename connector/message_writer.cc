@@ -46,6 +46,15 @@ void MessageWriter::schema(pg::Position before, const std::string& source,
   send({before, MessagePosition::schema}, source, subject, body);
 }
 
+void MessageWriter::alone(const HeldRecord& record) { send_whole(record); }
+
+void MessageWriter::schema_alone(const HeldRecord& before, const std::string& subject,
+                                 std::string_view body) {
+  set_id(before);
+  id_ += ":schema";
+  send(before.position, before.source, subject, body);
+}
+
 void MessageWriter::commit() {
   if (holds_) release(true);
   send_pack();
@@ -121,7 +130,7 @@ void MessageWriter::send_piece(const HeldRecord& record, const Piece& piece) {
     send_parts(record, piece);
     return;
   }
-  set_id(record.position);
+  set_id(record);
   id_ += piece.tag;
   if (piece.place != MessagePosition::whole) {
     add_header(position_header, to_string(covered_before(record.position)));
@@ -138,15 +147,18 @@ void MessageWriter::send_parts(const HeldRecord& record, const Piece& piece) {
   for (std::size_t part = 1; part <= parts; ++part) {
     const bool last = part == parts;
     const bool covers = last && piece.place == MessagePosition::whole;
-    set_id(record.position);
+    set_id(record);
     id_ += piece.tag;
     id_ += fmt::format(".{}", part);
-    add_header(position_header,
-               to_string(covers ? record.position : covered_before(record.position)));
+    if (record.snapshot.empty()) {
+      add_header(position_header,
+                 to_string(covers ? record.position : covered_before(record.position)));
+    }
     add_header(part_header, std::to_string(part));
     add_header(parts_header, std::to_string(parts));
     add_headers_of(record);
-    send({record.position, last ? piece.place : before + static_cast<std::uint32_t>(part)},
+    const bool ends = last || !record.snapshot.empty();
+    send({record.position, ends ? piece.place : before + static_cast<std::uint32_t>(part)},
          record.source, piece.subject, body.substr((part - 1) * limit, limit));
   }
 }
@@ -184,6 +196,15 @@ void MessageWriter::set_id(pg::Position position) {
   fmt::format_to(std::back_inserter(id_), "{}:{:016X}:{}", config_.source.slot,
                  position.commit_lsn.value, position.ordinal);
   values_.clear();
+}
+
+void MessageWriter::set_id(const HeldRecord& record) {
+  set_id(record.position);
+  if (record.snapshot.empty()) return;
+  id_.clear();
+  fmt::format_to(std::back_inserter(id_), "{}:{:016X}:{}", config_.source.slot,
+                 record.position.commit_lsn.value, record.snapshot);
+  add_header(position_header, to_string(record.position));
 }
 
 void MessageWriter::add_header(const char* name, std::string value) {

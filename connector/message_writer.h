@@ -37,6 +37,8 @@ struct HeldRecord {
   bool raw = false;     // a logical message's content: neither finished nor packed
   Op op = Op::insert;   // of a record that is not raw
   std::string event_subject;
+  // Of a snapshot: "snapshot:public.orders:17", the end of its id. Empty: a change's.
+  std::string snapshot;
   std::vector<std::pair<const char*, std::string>> headers;
 };
 
@@ -67,6 +69,12 @@ class MessageWriter {
   void schema(pg::Position before, const std::string& source, const std::string& subject,
               std::string_view body);
 
+  // A snapshot's message, in no transaction: whole or in parts, with its place in a header. The
+  // body is complete.
+  void alone(const HeldRecord& record);
+  // In front of a snapshot's message, with the same place.
+  void schema_alone(const HeldRecord& before, const std::string& subject, std::string_view body);
+
   // The transaction is over: what is held was its last.
   void commit();
 
@@ -94,6 +102,7 @@ class MessageWriter {
   void send(const MessagePosition& position, const std::string& source, const std::string& subject,
             std::string_view body);
   void set_id(pg::Position position);
+  void set_id(const HeldRecord& record);
   void add_header(const char* name, std::string value);
   void add_headers_of(const HeldRecord& record);
 

@@ -89,14 +89,19 @@ std::vector<StoredRecord> to_records(const std::vector<publisher::StoredMessage>
                                      const std::string& slot) {
   std::vector<StoredRecord> records;
   const std::string prefix = slot + ":";
+  MessagePosition highest;
   for (const publisher::StoredMessage& message : messages) {
     StoredRecord record{.sequence = message.sequence, .position = std::nullopt};
     const std::string* id = message.header("Nats-Msg-Id");
     if (id != nullptr && id->compare(0, prefix.size(), prefix) == 0) {
-      record.position = stored_position(std::string_view(*id).substr(prefix.size()),
-                                        message.header(position_header),
+      const auto place = std::string_view(*id).substr(prefix.size());
+      record.position = stored_position(place, message.header(position_header),
                                         message.header(part_header), message.header(parts_header));
+      record.of_snapshot = is_of_snapshot(place);
     }
+    // A row of a walferry that was stopped and went on may come late: it counts where it stands.
+    if (record.of_snapshot) record.position = std::max(*record.position, highest);
+    if (record.position) highest = std::max(highest, *record.position);
     records.push_back(record);
   }
   return records;

@@ -5,7 +5,7 @@
 
 namespace connector {
 
-enum class Op { insert, update, remove, truncate };
+enum class Op { insert, update, remove, truncate, snapshot };
 
 inline Op op_of(const pg::Insert&) { return Op::insert; }
 inline Op op_of(const pg::Update&) { return Op::update; }

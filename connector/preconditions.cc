@@ -83,6 +83,24 @@ Findings table_findings(const TableSelection::Resolved& resolved) {
   return found;
 }
 
+Findings snapshot_findings(const Config& config, const TableSelection::Resolved& resolved) {
+  const TableSelection selection(config);
+  Findings found;
+  for (const pg::TableInfo& table : resolved.tables) {
+    const TableConfig* chosen = selection.find(table.schema, table.name);
+    if (table.readable || chosen == nullptr || !chosen->snapshot) continue;
+    const std::string name = quoted_name(table.schema, table.name);
+    found.push_back(
+        {Verdict::fail, "table " + readable_name(name),
+         fmt::format("table {} cannot be read by walferry's role, and its snapshot needs that",
+                     readable_name(name)),
+         fmt::format("GRANT USAGE ON SCHEMA {0} TO …;\nGRANT SELECT ON {1} TO …;\n"
+                     "or snapshot = \"never\" in its [[table]], for its changes alone",
+                     quoted_identifier(table.schema), name)});
+  }
+  return found;
+}
+
 Findings identity_findings(const TableSelection::Resolved& resolved,
                            const pg::PublicationPlan& plan) {
   // A publication of somebody else's stands alone, and takes the table with its updates.

@@ -36,6 +36,8 @@ Findings slot_findings(const std::string& name, const pg::SlotInfo& slot,
 
 // The tables that are configured by name, where they are not what they must be.
 Findings table_findings(const TableSelection::Resolved& resolved);
+// The tables whose rows are to be published first, where this role may not read them.
+Findings snapshot_findings(const Config& config, const TableSelection::Resolved& resolved);
 // A warning for each table whose updates and deletes cannot be published.
 Findings identity_findings(const TableSelection::Resolved& resolved,
                            const pg::PublicationPlan& plan);

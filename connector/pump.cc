@@ -90,8 +90,9 @@ Pump::Ended Pump::run() {
     }
     if (now >= next_status_) send_status(now, true);
     refresh_tables_if_due(now);
-    if (ending || !read_some()) wait(now);
-    if (publisher_.has_room()) warn_of_silence(now);
+    tend_snapshots(now);
+    if (ending || !(publication_ ? publish_snapshot() : read_some())) wait(now);
+    if (publisher_.has_room() && !publication_) warn_of_silence(now);
     progress_.report(now, stored_, std::max(frontier_.stored(), stored_tail_.commit_lsn()),
                      [this] { return pg::flushed_wal_lsn(*session_.sql); });
   }
@@ -99,7 +100,8 @@ Pump::Ended Pump::run() {
 
 bool Pump::read_some() {
   bool any = false;
-  for (int i = 0; i < reads_per_turn && publisher_.has_room() && !until_reached_; ++i) {
+  for (int i = 0; i < reads_per_turn && publisher_.has_room() && !until_reached_ && !publication_;
+       ++i) {
     const pg::Arrival arrival = transactions_.next(session_.replication);
     if (const auto* data = std::get_if<pg::WalData>(&arrival)) {
       handle(*data);
@@ -279,6 +281,7 @@ void Pump::refresh_tables_if_due(Clock::time_point now) {
   if ((!asked && now < next_refresh_) || reloaded_) return;
   next_refresh_ = now + refresh_interval;
   if (!session_.replay) refresh_publications(config_, *session_.sql);
+  if (snapshots_) snapshots_->look();
   types_.refresh_composites();
 }
 
@@ -304,8 +307,8 @@ void Pump::gather() {
 void Pump::wait(Clock::time_point now) {
   gather();
   if (unsent_status_) unsent_status_ = !session_.replication.flush();
-  const bool reading =
-      publisher_.has_room() && !until_reached_ && !reloaded_ && !wakeup_.stop_requested();
+  const bool reading = publisher_.has_room() && !until_reached_ && !reloaded_ &&
+                       !wakeup_.stop_requested() && !publication_;
   short events = reading ? POLLIN : 0;
   if (unsent_status_) events |= POLLOUT;
   const auto next = std::min({next_status_, next_refresh_, now + milliseconds(200)});

@@ -20,12 +20,14 @@
 #include <unordered_map>
 
 #include "connector/config.h"
+#include "connector/copy_row.h"
 #include "connector/message_writer.h"
 #include "connector/progress.h"
 #include "connector/record.h"
 #include "connector/record_format.h"
 #include "connector/session.h"
 #include "connector/shape_log.h"
+#include "connector/snapshots.h"
 #include "connector/structured_value.h"
 #include "connector/table_gate.h"
 #include "connector/table_selection.h"
@@ -37,6 +39,18 @@
 #include "publisher/publisher.h"
 
 namespace connector {
+
+// What a mark brought, on its way out; see pump_snapshot.cc.
+struct SnapshotPublication {
+  SnapshotPart part;
+  std::uint64_t number = 0;  // of the last row
+  std::string piece;
+  std::size_t at = 0;                             // in `piece`
+  std::vector<std::vector<pg::Value>> completed;  // rows that changes touched and left incomplete
+  std::size_t next_completed = 0;
+  bool opened = false;
+  bool sent = false;  // all of it
+};
 
 class Pump {
  public:
@@ -99,10 +113,11 @@ class Pump {
   // Counts the change, and hands on its record if its table is captured.
   template <class Encode>
   void record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode);
+  bool is_in_snapshot(const pg::Relation& relation) const;
   // The same for an update that is two records.
   void record_two(const pg::Update& change);
   bool is_two(const pg::Update& change);
-  HeldRecord* hold(const pg::Relation& relation, Op op);
+  HeldRecord* hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row old);
   template <class Put>
   void write(const Table& table, pg::Row row, pg::Row old, HeldRecord& held, Put put);
   void hold(const pg::Message& message, pg::Position position);
@@ -112,8 +127,24 @@ class Pump {
   Table& table_of(const pg::Relation& relation, pg::Position position);
   std::vector<std::string> full_key(const pg::Relation& relation,
                                     const ShapeLog::Entries& announcements, pg::Position position);
+  Table make_table(const pg::Relation& relation, pg::Position position);
   void log_type_warnings();
   std::string key_for_log(std::string_view record) const;
+
+  // Snapshots.
+  void tend_snapshots(Clock::time_point now);
+  void on_mark(const pg::Message& message);
+  bool publish_snapshot();
+  void open_publication();
+  bool publish_next_row();
+  void publish_row(pg::Row row);
+  void write_row(const Table& table, pg::Row row);
+  void publish_completed_row(pg::Row row);
+  void close_publication();
+  void announce_snapshot(Table& table);
+  void hold_alone(std::uint64_t number);
+  void word_of_snapshot(std::uint64_t number, const char* header, const std::string& value);
+  void require_slot();
 
   // Progress.
   void settle(Clock::time_point now);
@@ -152,6 +183,15 @@ class Pump {
   std::uint64_t ordinal_ = 0;
   pg::Lsn change_lsn_;
   MessageWriter writer_;
+
+  std::optional<Snapshots> snapshots_;
+  std::optional<SnapshotPublication> publication_;  // nothing is read from the slot meanwhile
+  Table snapshot_table_;
+  std::uint64_t snapshot_shape_ = 0;  // see Snapshots::shape_number()
+  TransactionEncoder mark_;
+  HeldRecord alone_;
+  CopyRow copy_row_;
+  Clock::time_point slot_checked_;
 
   publisher::Publisher publisher_;
   pg::AckFrontier frontier_;

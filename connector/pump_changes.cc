@@ -46,6 +46,7 @@ void encode(const Encoder& encoder, std::string& out, const pg::Delete& change, 
 
 void Pump::on(const pg::RelationSeen& seen) {
   tables_.erase(seen.relation->id.value);  // made anew in its new shape when a change comes
+  if (snapshots_) snapshots_->shape_seen(*seen.relation);
 }
 
 void Pump::on(const pg::TypeSeen& seen) { types_.announced(seen.type, seen.schema, seen.name); }
@@ -63,6 +64,10 @@ void Pump::on(const pg::Truncate& change) {
 
 // Within a transaction it is a change like any other. Outside, it stands alone at its own place.
 void Pump::on(const pg::Message& message) {
+  if (!message.transactional && message.prefix == snapshot_mark_prefix) {
+    on_mark(message);
+    return;
+  }
   pg::Position position{message.lsn, 0};
   if (message.transactional) {
     position.commit_lsn = transaction_.commit_lsn();
@@ -118,6 +123,7 @@ bool Pump::leaves_out_transaction() const { return replicated_ && config_.source
 pg::Position Pump::count(pg::RelationId table) {
   const pg::Position position{transaction_.commit_lsn(), ++ordinal_};
   format_.count(table);
+  if (snapshots_) snapshots_->changed(table, xid_);
   if (!session_.reread.done()) session_.reread.saw_change(position);
   return position;
 }
@@ -154,11 +160,13 @@ bool Pump::is_two(const pg::Update& change) {
 }
 
 // Where the record of this change goes; nullptr: it has none.
-HeldRecord* Pump::hold(const pg::Relation& relation, Op op) {
+HeldRecord* Pump::hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row old) {
   const pg::Position position = count(relation.id);
   if (leaves_out_transaction()) return nullptr;
   Table& table = table_of(relation, position);
   if (!table.selected || !table.gate.publishes(op, position)) return nullptr;
+  if (is_in_snapshot(relation)) return nullptr;
+  if (snapshots_) snapshots_->published(relation.id, op, row, old);
   if (!table.announced && op != Op::truncate) announce(table, relation, position);
   HeldRecord& held = writer_.hold(position);
   held.source.assign(table.source);
@@ -170,7 +178,7 @@ HeldRecord* Pump::hold(const pg::Relation& relation, Op op) {
 
 template <class Encode>
 void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old, Encode encode) {
-  HeldRecord* const held = hold(relation, op);
+  HeldRecord* const held = hold(relation, op, row, old);
   if (held == nullptr) return;
   const Table& table = tables_.at(relation.id.value);
   write(table, row, old, *held, [&](pg::Row new_values, pg::Row old_values) {
@@ -182,7 +190,7 @@ void Pump::record(const pg::Relation& relation, Op op, pg::Row row, pg::Row old,
 }
 
 void Pump::record_two(const pg::Update& change) {
-  HeldRecord* const held = hold(*change.relation, Op::update);
+  HeldRecord* const held = hold(*change.relation, Op::update, change.row, change.old);
   if (held == nullptr) return;
   const Table& table = tables_.at(change.relation->id.value);
   held->op = Op::insert;
@@ -281,6 +289,10 @@ std::vector<std::string> Pump::full_key(const pg::Relation& relation,
 Pump::Table& Pump::table_of(const pg::Relation& relation, pg::Position position) {
   const auto found = tables_.find(relation.id.value);
   if (found != tables_.end()) return found->second;
+  return tables_.emplace(relation.id.value, make_table(relation, position)).first->second;
+}
+
+Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position) {
   Table table;
   const TableConfig* config = selection_.find(relation.schema, relation.name);
   table.selected = config != nullptr;
@@ -298,7 +310,7 @@ Pump::Table& Pump::table_of(const pg::Relation& relation, pg::Position position)
     table.shown = shown_of(relation, *table.encoder);
     table.shape = shape_of(table.shown);
   }
-  return tables_.emplace(relation.id.value, std::move(table)).first->second;
+  return table;
 }
 
 void Pump::log_type_warnings() {

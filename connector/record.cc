@@ -11,7 +11,8 @@
 namespace connector {
 namespace {
 
-constexpr std::array<const char*, 4> op_names = {"insert", "update", "delete", "truncate"};
+constexpr std::array<const char*, 5> op_names = {"insert", "update", "delete", "truncate",
+                                                 "snapshot"};
 
 bool is_unchanged(const pg::Value& value) { return std::holds_alternative<pg::Unchanged>(value); }
 // As Postgres prints the halves of an LSN; fmt takes several times as long, for every row.
@@ -119,6 +120,14 @@ void TableEncoder::remove(std::string& out, const pg::Delete& change) const {
 void TableEncoder::truncate(std::string& out) const {
   open(out, Op::truncate);
   out += "null,\"before\":null,\"after\":null";
+}
+
+void TableEncoder::snapshot(std::string& out, pg::Row row) const {
+  open(out, Op::snapshot);
+  append_key(out, row, {}, pg::OldRow::none);
+  out += ",\"before\":null,\"after\":";
+  append_row(out, row, {}, pg::OldRow::none);
+  append_omitted(out, row);
 }
 
 void TableEncoder::open(std::string& out, Op op) const {
@@ -253,6 +262,13 @@ void TransactionEncoder::begin(const pg::Begin& begin) {
   commit_json_ = fmt::format("\",\"commit_lsn\":\"{}\",\"seq\":", to_string(begin.commit_lsn));
   end_json_ = fmt::format(",\"xid\":{},\"commit_ts\":\"{}\"}}", begin.xid.value,
                           iso_time(begin.commit_time));
+}
+
+void TransactionEncoder::begin_snapshot(pg::Lsn mark) {
+  commit_lsn_ = mark;
+  xid_ = {};
+  commit_json_ = fmt::format("\",\"commit_lsn\":\"{}\",\"seq\":", to_string(mark));
+  end_json_ = "}";
 }
 
 void TransactionEncoder::append_position(std::string& out, pg::Lsn lsn,

@@ -22,7 +22,7 @@
 
 namespace connector {
 
-const char* op_name(Op op);  // insert, update, delete, truncate
+const char* op_name(Op op);  // insert, update, delete, truncate, snapshot
 
 // A table in one shape: everything about its records that does not depend on the row.
 class TableEncoder {
@@ -52,6 +52,8 @@ class TableEncoder {
   void update(std::string& out, const pg::Update& change) const;
   void remove(std::string& out, const pg::Delete& change) const;
   void truncate(std::string& out) const;
+  // A row as a snapshot has it.
+  void snapshot(std::string& out, pg::Row row) const;
 
  private:
   struct ColumnEncoder {
@@ -74,7 +76,7 @@ class TableEncoder {
   StructuredValues* values_;
   std::string name_;
   std::string table_json_;  // ,"schema":"…","table":"…"
-  std::array<std::string, 4> subjects_;
+  std::array<std::string, 5> subjects_;
   std::vector<ColumnEncoder> columns_;
   TableChoice choice_;
   std::vector<std::size_t> key_;  // places of the key's columns; empty: no key
@@ -84,6 +86,8 @@ class TableEncoder {
 class TransactionEncoder {
  public:
   void begin(const pg::Begin& begin);
+  // No transaction, but a snapshot's mark.
+  void begin_snapshot(pg::Lsn mark);
   pg::Lsn commit_lsn() const { return commit_lsn_; }
   pg::TransactionId xid() const { return xid_; }
 

@@ -25,6 +25,24 @@ void RecordFormat::begin(const pg::Begin& begin) {
   if (cloud_event_) cloud_event_->set_time(iso_time(begin.commit_time));
 }
 
+void RecordFormat::begin_snapshot(pg::Timestamp read_at) {
+  read_at_ = read_at;
+  if (cloud_event_) cloud_event_->set_time(iso_time(read_at));
+}
+
+void RecordFormat::write_snapshot(std::string& out, const Table& table, const TableEncoder& json,
+                                  const TransactionEncoder& mark, pg::Row row,
+                                  std::uint64_t number) const {
+  if (table.debezium) {
+    table.debezium->snapshot(out, row);
+    debezium_->append_snapshot_end(out, *table.debezium, mark.commit_lsn(), read_at_);
+  } else {
+    json.snapshot(out, row);
+    mark.append_position(out, mark.commit_lsn(), number);
+    mark.append_end(out, false);
+  }
+}
+
 void RecordFormat::write_two(std::string& removal, std::string& creation, const Table& table,
                              const pg::Update& change, pg::Lsn lsn, std::uint64_t ordinal) const {
   table.debezium->remove(removal, {change.relation, change.old_kind, change.old});

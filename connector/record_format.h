@@ -33,6 +33,8 @@ class RecordFormat {
               const TableChoice& choice = {});
 
   void begin(const pg::Begin& begin);
+  // Rows that were read at this time, until the next begin().
+  void begin_snapshot(pg::Timestamp read_at);
   // Every change of the transaction, published or not: Debezium's records count by table.
   void count(pg::RelationId table) {
     if (debezium_) debezium_->count(table);
@@ -55,6 +57,9 @@ class RecordFormat {
       transaction.append_position(out, lsn, ordinal);
     }
   }
+  // The same of a snapshot's row, whole; `mark` has begin_snapshot().
+  void write_snapshot(std::string& out, const Table& table, const TableEncoder& json,
+                      const TransactionEncoder& mark, pg::Row row, std::uint64_t number) const;
   // Whether the update is two records here: the row under its old key is gone, and there is one
   // under the new.
   bool is_two(const TableEncoder& json, const pg::Update& change) const {
@@ -85,6 +90,7 @@ class RecordFormat {
   DebeziumValues debezium_values_;
   std::optional<DebeziumTransaction> debezium_;
   std::optional<CloudEvent> cloud_event_;
+  pg::Timestamp read_at_;
 };
 
 }  // namespace connector

@@ -58,12 +58,18 @@ void Reread::match(MessagePosition position) {
     const StoredRecord& record = stored[next_stored_++];
     if (!record.position) continue;
     passed_ours_ = true;
+    if (record.of_snapshot) {
+      pass_snapshot(record);
+      continue;
+    }
     if (counted_strictly() && strict(record.sequence)) {
       disagree(fmt::format("message {} is {}, which WAL does not yield", record.sequence.value,
                            to_string(*record.position)));
     }
   }
-  if (next_stored_ < stored.size() && stored[next_stored_].position == position) {
+  const bool there = next_stored_ < stored.size() && !stored[next_stored_].of_snapshot &&
+                     stored[next_stored_].position == position;
+  if (there) {
     const StoredRecord& record = stored[next_stored_++];
     if (counted_strictly() && *next_sequence_ != record.sequence.value) {
       disagree(fmt::format("{} is message {}, and should be message {}", to_string(position),
@@ -96,6 +102,19 @@ void Reread::match(MessagePosition position) {
   if (next_sequence_ && sequence < limit) ++*next_sequence_;
 }
 
+// Whatever WAL yields before it has been seen, so a message that is missing before it was one of
+// its kind.
+void Reread::pass_snapshot(const StoredRecord& record) {
+  if (!next_sequence_) return;
+  const bool missing = *next_sequence_ < record.sequence.value;
+  if (missing && strict(publisher::StreamSequence(*next_sequence_)) && !known_.thinned &&
+      !foreign_) {
+    disagree(
+        fmt::format("message {}, of a snapshot, was deleted from the stream", *next_sequence_));
+  }
+  next_sequence_ = record.sequence.value + 1;
+}
+
 bool Reread::beyond_anchor(MessagePosition position) {
   conclude();
   if (done_) return false;
@@ -109,6 +128,14 @@ bool Reread::beyond_anchor(MessagePosition position) {
         fmt::format("messages {} to {} are gone, and the settings that shape records have "
                     "changed since: what they held cannot be counted",
                     known_.anchor_sequence.value + 1, known_.last.value));
+    done_ = true;
+    return false;
+  }
+  if (known_.snapshots) {
+    disagree(fmt::format(
+        "messages {} to {} are gone, and snapshots were being published: how many of them held "
+        "changes cannot be counted; what WAL holds behind {} is published (again, if they did)",
+        sequence.value, known_.last.value, to_string(known_.anchor)));
     done_ = true;
     return false;
   }
@@ -142,6 +169,9 @@ void Reread::conclude() {
   if (foreign_) {
     conclude_foreign();
     return;
+  }
+  while (next_stored_ < known_.stored.size() && known_.stored[next_stored_].of_snapshot) {
+    pass_snapshot(known_.stored[next_stored_++]);
   }
   const bool anchor_is_real = known_.anchor.change.ordinal > 0;
   if (anchor_is_real && saw_before_anchor_ && !saw_anchor_) {

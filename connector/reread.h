@@ -14,6 +14,9 @@
 // Messages that were stored under other settings cannot be counted against today's records: there
 // only their order and their existence in WAL are compared.
 //
+// Messages of snapshots stand between those of WAL, and WAL does not yield them: those that are
+// there are counted over. How many are among messages that are gone cannot be known.
+//
 // One thread, no I/O.
 #pragma once
 
@@ -31,6 +34,7 @@ namespace connector {
 struct StoredRecord {
   publisher::StreamSequence sequence;
   std::optional<MessagePosition> position;  // nothing: the message is not ours
+  bool of_snapshot = false;                 // ours, and not a function of WAL
 };
 
 class Reread {
@@ -47,6 +51,7 @@ class Reread {
     publisher::StreamSequence strict_from;  // from here on, settings are today's
     bool thinned = false;                   // the stream itself removes messages between others
     bool accept = false;                    // say what is missing, but go on
+    bool snapshots = false;                 // behind the anchor there may be messages of these
   };
   explicit Reread(Known known);
 
@@ -75,6 +80,7 @@ class Reread {
  private:
   bool strict(publisher::StreamSequence sequence) const { return sequence >= known_.strict_from; }
   void match(MessagePosition position);
+  void pass_snapshot(const StoredRecord& record);
   bool beyond_anchor(MessagePosition position);
   bool may_be_ours(publisher::StreamSequence gone, pg::Lsn commit) const;
   void disagree_on_gone();

@@ -129,6 +129,19 @@ void load_shapes(Session& session, const Observed& seen, Resume& plan, const Wak
   session.shapes.drop_after(plan.known.anchor);
 }
 
+// What the stream has lost is done again; a change that a snapshot contains was left out of a
+// stream that may have lost the snapshot, so that is known before anything is compared.
+void load_snapshots(Session& session, const Observed& seen, Resume& plan) {
+  const publisher::KeyValueEntry entry = session.snapshots_key.get(*session.nats);
+  session.snapshots_revision = entry.revision;
+  if (entry.value) session.snapshots = SnapshotProgress::parse(*entry.value);
+  if (session.snapshots.take_back(seen.stream.created, seen.stream.last)) {
+    spdlog::warn("the stream has lost rows of snapshots: they are read again");
+    session.save_snapshots();
+  }
+  plan.known.snapshots = session.snapshots.may_have_rows_behind(plan.known.anchor_sequence);
+}
+
 // What of a [[table]] shapes its records, less the defaults.
 nlohmann::json choice_settings(const TableConfig& table) {
   nlohmann::json choice = nlohmann::json::object();
@@ -152,7 +165,8 @@ bool contains(const std::vector<std::pair<std::string, std::string>>& names,
 
 // Says what cannot be covered, and covers the rest. `always`: tables without an identity are named
 // even where nothing has changed.
-void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
+void apply(const Config& config, pqxx::connection& sql, const Coverage& coverage, bool always) {
+  const TableSelection selection(config);
   const auto say = [](const Finding& finding) {
     spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
   };
@@ -163,7 +177,11 @@ void apply(pqxx::connection& sql, const Coverage& coverage, bool always) {
     spdlog::info("publication: {}", statement);
   }
   for (const auto& [schema, table] : coverage.plan.added) {
-    if (!coverage.has_slot || contains(coverage.plan.unowned, {schema, table})) continue;
+    const TableConfig* chosen = selection.find(schema, table);
+    const bool read_first = chosen != nullptr && chosen->snapshot;
+    if (!coverage.has_slot || read_first || contains(coverage.plan.unowned, {schema, table})) {
+      continue;
+    }
     spdlog::warn(
         "table {}.{} is published from now on: what was committed on it before is not in "
         "the stream",
@@ -217,6 +235,9 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .saved = {},
                   .shapes_key = shapes_key(config),
                   .shapes = {},
+                  .snapshots_key = snapshots_key(config),
+                  .snapshots = {},
+                  .publications = {},
                   .reread = Reread({}),
                   .last = {},
                   .slot_confirmed = {},
@@ -239,7 +260,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
         replicas, info->replicas, info->replicas);
   }
   if (start.first) {
-    apply(*session.sql, coverage, true);
+    apply(config, *session.sql, coverage, true);
   } else {
     refresh_publications(config, *session.sql);
   }
@@ -268,6 +289,8 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     session.revision = session.key.put(*session.nats, to_json(session.saved), session.revision);
   }
   load_shapes(session, seen, plan, wakeup);
+  load_snapshots(session, seen, plan);
+  session.publications = publications;
   session.last = seen.stream.last;
   const MessagePosition tail = plan.known.anchor;
   session.reread = Reread(std::move(plan.known));
@@ -293,6 +316,10 @@ void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
   shapes_revision = shapes_key.put(*nats, shapes.to_json(), shapes_revision);
 }
 
+void Session::save_snapshots() {
+  snapshots_revision = snapshots_key.put(*nats, snapshots.to_json(), snapshots_revision);
+}
+
 Coverage coverage_of(const Config& config, pqxx::connection& sql) {
   Coverage coverage;
   coverage.resolved = TableSelection(config).resolve(sql);
@@ -300,6 +327,7 @@ Coverage coverage_of(const Config& config, pqxx::connection& sql) {
   coverage.plan = pg::plan_publications(sql, config.source.publication, coverage.resolved.tables,
                                         true, chosen.narrowings);
   coverage.findings = table_findings(coverage.resolved);
+  append(coverage.findings, snapshot_findings(config, coverage.resolved));
   append(coverage.findings, std::move(chosen.problems));
   coverage.notes = std::move(chosen.notes);
   append(coverage.findings, publication_findings(coverage.plan));
@@ -315,7 +343,7 @@ void refresh_publications(const Config& config, pqxx::connection& sql) {
                   remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
   };
   try {
-    apply(sql, coverage_of(config, sql), false);
+    apply(config, sql, coverage_of(config, sql), false);
   } catch (const pqxx::transaction_rollback& error) {  // libpqxx 7: a kind of sql_error
     say(error);
   } catch (const pqxx::sql_error& error) {
@@ -368,6 +396,10 @@ publisher::KeyValue position_key(const Config& config) {
 
 publisher::KeyValue shapes_key(const Config& config) {
   return {"walferry", config.stream.name + "." + config.source.slot + ".shapes"};
+}
+
+publisher::KeyValue snapshots_key(const Config& config) {
+  return {"walferry", config.stream.name + "." + config.source.slot + ".snapshots"};
 }
 
 pg::SpoolSettings spool_settings(const Config& config) {

@@ -14,6 +14,7 @@
 #include "connector/reread.h"
 #include "connector/saved_position.h"
 #include "connector/shape_log.h"
+#include "connector/snapshot_progress.h"
 #include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/catalog.h"
@@ -43,6 +44,10 @@ struct Session {
   publisher::KeyValue shapes_key;
   std::uint64_t shapes_revision = 0;
   ShapeLog shapes;
+  publisher::KeyValue snapshots_key;
+  std::uint64_t snapshots_revision = 0;
+  SnapshotProgress snapshots;
+  std::vector<std::string> publications;  // that the slot is read through
   Reread reread;
   publisher::StreamSequence last;  // the stream's
   pg::Lsn slot_confirmed;
@@ -53,6 +58,8 @@ struct Session {
   // Adds the entry to those of `shapes`, and returns when NATS keeps it (a replay's are made again
   // each time).
   void announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry);
+  // Returns when NATS keeps `snapshots` as it is.
+  void save_snapshots();
 };
 
 // What a start brings that a later attempt does not have.
@@ -91,6 +98,7 @@ publisher::ConnectionSettings nats_settings(const Config& config);
 publisher::StreamSettings stream_settings(const Config& config);
 publisher::KeyValue position_key(const Config& config);
 publisher::KeyValue shapes_key(const Config& config);
+publisher::KeyValue snapshots_key(const Config& config);
 pg::SpoolSettings spool_settings(const Config& config);
 
 // The settings that shape records, as one line of JSON; see SavedPosition::settings.

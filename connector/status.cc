@@ -116,6 +116,12 @@ class Watcher {
     } catch (const Stop& stop) {
       report.saved_error = stop.what();
     }
+    const publisher::KeyValueEntry snapshots = snapshots_key(config_).get(*nats_);
+    try {
+      if (snapshots.value) report.snapshots = SnapshotProgress::parse(*snapshots.value);
+    } catch (const Stop& stop) {
+      report.saved_error = stop.what();
+    }
     report.stream = publisher::stream_info(*nats_, config_.stream.name);
     if (!report.stream || report.stream->messages == 0) return;
     const auto message = publisher::get_message(*nats_, config_.stream.name, report.stream->last);

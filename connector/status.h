@@ -8,6 +8,7 @@
 
 #include "connector/marks.h"
 #include "connector/saved_position.h"
+#include "connector/snapshot_progress.h"
 #include "connector/stop.h"
 #include "connector/terminal.h"
 #include "pg/catalog.h"
@@ -43,6 +44,7 @@ struct StatusReport {
   std::optional<LastRecord> last;
   std::optional<SavedPosition> saved;
   std::string saved_error;
+  std::optional<SnapshotProgress> snapshots;
 
   // What is in the stream for sure: the last record's commit, or, where the slot has been confirmed
   // beyond it, that: everything before was no change of a published table.

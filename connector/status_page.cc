@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "connector/preconditions.h"
 #include "connector/status.h"
 
 namespace connector {
@@ -116,6 +117,22 @@ void add_saved(Page& page, const StatusReport& report) {
   }
 }
 
+void add_snapshots(Page& page, const StatusReport& report) {
+  if (!report.snapshots) return;
+  std::size_t complete = 0;
+  std::string running;
+  for (const auto& [name, table] : report.snapshots->tables()) {
+    if (table.state == TableSnapshot::State::complete) {
+      ++complete;
+    } else {
+      running += fmt::format("{}{}, {} rows so far", running.empty() ? "" : "; ",
+                             readable_name(name), human_number(table.rows()));
+    }
+  }
+  const std::string done = fmt::format("{} table{} complete", complete, complete == 1 ? "" : "s");
+  page.heading("snapshots", running.empty() ? done : fmt::format("{}; {}", done, running), "");
+}
+
 void add_nats(Page& page, const StatusReport& report) {
   if (!report.nats_error.empty()) {
     page.heading("nats", "cannot be asked: " + report.nats_error, page.palette().red);
@@ -141,6 +158,7 @@ void add_nats(Page& page, const StatusReport& report) {
     if (report.last) add_last(page, report);
   }
   add_saved(page, report);
+  add_snapshots(page, report);
 }
 
 Json text_or_null(const std::optional<pg::Lsn>& lsn) {
@@ -210,6 +228,18 @@ Json saved_json(const StatusReport& report) {
           {"confirmed_lsn", to_string(report.saved->confirmed)}};
 }
 
+Json snapshots_json(const StatusReport& report) {
+  Json json = Json::array();
+  if (!report.snapshots) return json;
+  for (const auto& [name, table] : report.snapshots->tables()) {
+    const bool complete = table.state == TableSnapshot::State::complete;
+    json.push_back({{"table", readable_name(name)},
+                    {"state", complete ? "complete" : "running"},
+                    {"rows", table.rows()}});
+  }
+  return json;
+}
+
 }  // namespace
 
 pg::Lsn StatusReport::stored() const {
@@ -270,9 +300,11 @@ std::string status_json(const StatusReport& report, bool one_line) {
     json["stream"] = stream_json(report);
     json["last_record"] = last_json(report);
     json["saved"] = saved_json(report);
+    json["snapshots"] = snapshots_json(report);
   } else {
     json["nats"]["error"] = report.nats_error;
-    for (const char* unknown : {"stream", "last_record", "saved"}) json[unknown] = nullptr;
+    for (const char* unknown : {"stream", "last_record", "saved", "snapshots"})
+      json[unknown] = nullptr;
   }
   return json.dump(one_line ? -1 : 2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -59,6 +59,7 @@ bool TableChoice::publishes(Op op) const {
     case Op::update: return ops_.update;
     case Op::remove: return ops_.remove;
     case Op::truncate: return ops_.truncate;
+    case Op::snapshot: return true;
   }
   return true;
 }

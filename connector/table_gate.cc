@@ -58,7 +58,7 @@ template RowFilter::Left TableGate::filtered(const pg::Delete& change, pg::Posit
 
 // An old row can be named by the configured key only where Postgres sends its columns of old rows.
 void TableGate::require_key(Op op, pg::Position position) const {
-  if (op == Op::insert || op == Op::truncate) return;
+  if (op == Op::insert || op == Op::truncate || op == Op::snapshot) return;
   throw Stop(
       Exit::precondition,
       fmt::format("table {}, position {}: its key has column {}, which its replica identity "

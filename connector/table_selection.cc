@@ -4,6 +4,8 @@
 #include <map>
 #include <utility>
 
+#include "connector/config_values.h"
+
 namespace connector {
 namespace {
 
@@ -40,6 +42,7 @@ const TableConfig* TableSelection::find(std::string_view schema, std::string_vie
 }
 
 bool TableSelection::takes_messages_of(std::string_view prefix) const {
+  if (prefix == snapshot_mark_prefix) return false;
   return std::any_of(messages_.begin(), messages_.end(),
                      [&](const std::string& wanted) { return wanted == "*" || wanted == prefix; });
 }

@@ -152,6 +152,7 @@ class Teardown {
     if (saved_) {
       key_.purge(*nats_);
       shapes_key(config_).purge(*nats_);
+      snapshots_key(config_).purge(*nats_);
       fmt::print("dropped the saved position {}\n", key_.name());
     }
     if (stream_ && stream_->messages > 0) {

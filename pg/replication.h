@@ -76,6 +76,8 @@ class ReplicationStream {
   // taken in. What still arrives is thrown away. Gives up silently at the deadline.
   void finish(std::chrono::steady_clock::time_point deadline) noexcept;
 
+  // The server's process behind this session.
+  int backend_pid() const { return PQbackendPID(connection_.get()); }
   int socket() const { return PQsocket(connection_.get()); }
 
  private:

@@ -29,6 +29,7 @@ bool take(std::string_view& text, char c) {
 
 std::optional<Visibility> Visibility::parse(std::string_view text) {
   Visibility snapshot;
+  snapshot.text_ = text;
   const auto xmin = take_number(text);
   if (!xmin || !take(text, ':')) return std::nullopt;
   const auto xmax = take_number(text);
@@ -51,6 +52,11 @@ bool Visibility::lists(std::uint64_t xid) const {
 
 bool Visibility::sees(std::uint64_t xid) const {
   return xid < xmin_ || (xid < xmax_ && !lists(xid));
+}
+
+bool Visibility::sees(TransactionId xid) const {
+  const auto from_end = distance(static_cast<std::uint32_t>(xmax_), xid.value);
+  return sees(xmax_ + static_cast<std::uint64_t>(from_end));
 }
 
 std::int64_t XidUnwinder::follow(TransactionId xid) {

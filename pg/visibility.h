@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,10 +24,16 @@ class Visibility {
   static std::optional<Visibility> parse(std::string_view text);
 
   bool sees(std::uint64_t xid) const;
+  // The same of a number as WAL has it, taken for the nearest to this snapshot.
+  bool sees(TransactionId xid) const;
   bool lists(std::uint64_t xid) const;  // as in progress when it was taken
   std::uint64_t xmax() const { return xmax_; }
+  const std::string& text() const { return text_; }
+
+  friend bool operator==(const Visibility&, const Visibility&) = default;
 
  private:
+  std::string text_;
   std::uint64_t xmin_ = 0;
   std::uint64_t xmax_ = 0;
   std::vector<std::uint64_t> running_;  // sorted

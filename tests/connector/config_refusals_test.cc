@@ -210,19 +210,15 @@ TEST(ConfigRefuses, Tables) {
         "f.toml:6: table.name: the same table is named on line 3; name it once"},
        {with_in_table("[[table]]\nname = \"orders\"\nsnapshot = \"never\""),
         "f.toml:6: table.name: \"orders\" has no schema; write schema.table"},
-       {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\n",
-        "f.toml:2: table.snapshot: \"initial\", the default, is not built yet in this "
-        "version; write snapshot = \"never\""},
-       {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\nsnapshot = \"initial\"\n",
-        "f.toml:4: table.snapshot: \"initial\", the default, is not built yet"},
        {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\nsnapshot = \"nver\"\n",
-        "f.toml:4: table.snapshot: \"nver\" is not known; use \"never\""},
+        "f.toml:4: table.snapshot: \"nver\" is not known; use \"initial\" or \"never\""},
        {with_in_table("[table.diff]\ninterval = \"1s\""),
         "f.toml:5: table.diff: not built yet in this version"},
        {with_in_table("[[outbox]]\ntable = \"a.b\""),
         "f.toml:5: outbox: not built yet in this version"},
-       {with_in_table("[snapshot]\nchunk = 1"),
-        "f.toml:5: snapshot: not built yet in this version"}});
+       {with_in_table("[snapshot]\nchunk = 1"), "f.toml:6: snapshot.chunk: unknown key"},
+       {with_in_table("[snapshot]\nworkers = 0"), "f.toml:6: snapshot.workers: "},
+       {with_in_table("[snapshot]\nchunk_rows = 1000001"), "f.toml:6: snapshot.chunk_rows: "}});
 }
 
 TEST(ConfigRefuses, Choice) {

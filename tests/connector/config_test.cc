@@ -131,6 +131,9 @@ mask = { email = "hash", "A b" = "redact" }
 ops = ["delete", "insert"]
 where = "id > 5"
 key = ["email", "id"]
+[snapshot]
+workers = 16
+chunk_rows = 7
 [log]
 level = "trace"
 format = "json"
@@ -175,14 +178,17 @@ TEST(Config, EveryKeyReachesItsField) {
                       .max_message = 64ULL << 20,
                       .oversize = "split"};
   expected.tables = {
-      {.schema = "public", .table = "*", .pattern = true, .exclude = {"secret", "A b"}},
+      {.schema = "public", .table = "*", .pattern = true, .exclude = {"secret", "A b"},
+       .snapshot = false},
       {.schema = "public",
        .table = "orders",
        .columns = {"id", "email"},
        .mask = {{"email", Mask::hash}, {"A b", Mask::redact}},
        .ops = {.update = false, .truncate = false},
        .where = "id > 5",
-       .key = {"email", "id"}}};
+       .key = {"email", "id"},
+       .snapshot = false}};
+  expected.snapshot = {.workers = 16, .chunk_rows = 7};
   expected.log = {.level = "trace", .format = "json", .keys = true};
   EXPECT_TRUE(parse_config(every_key, "f.toml") == expected);
 }
@@ -243,10 +249,12 @@ TEST(Config, ExactNameBesidePatternIsNoDuplicate) {
       parse_config(with_in_table("[[table]]\nname = \"public.*\"\nsnapshot = \"never\"\n"
                                  "[[table]]\nname = 'public.\"*\"'\nsnapshot = \"never\""),
                    "f.toml");
-  EXPECT_THAT(c.tables,
-              ElementsAre(TableConfig{.schema = "public", .table = "a", .pattern = false},
-                          TableConfig{.schema = "public", .table = "*", .pattern = true},
-                          TableConfig{.schema = "public", .table = "*", .pattern = false}));
+  std::vector<std::string> names;
+  for (const TableConfig& table : c.tables) {
+    names.push_back(table.schema + "." + table.table + (table.pattern ? ", a pattern" : ""));
+    EXPECT_FALSE(table.snapshot);
+  }
+  EXPECT_THAT(names, ElementsAre("public.a", "public.*, a pattern", "public.*"));
 }
 
 TEST(Config, EnvironmentIsSubstitutedInStringsAndArrays) {

@@ -70,11 +70,8 @@ INSTANTIATE_TEST_SUITE_P(
                       s.no_tables().set("log", "level", "\"info\"").set("stream", "bogus", "1");
                     },
                     {"table", "bogus"}},
-        WrongConfig{"snapshot_left_out",
-                    [](Settings& s) { s.table("public.u", ""); },
-                    {"snapshot", "never"}},
-        WrongConfig{"snapshot_initial",
-                    [](Settings& s) { s.table("public.u", "snapshot = \"initial\""); },
+        WrongConfig{"bad_snapshot",
+                    [](Settings& s) { s.table("public.u", "snapshot = \"later\""); },
                     {"snapshot", "never"}},
         WrongConfig{"unset_variable",
                     [](Settings& s) { s.set("nats", "password", "\"${WALFERRY_NOT_SET}\""); },

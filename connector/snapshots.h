@@ -1,0 +1,141 @@
+// Which tables are read for a snapshot, one after the other, and how what they yield fits into the
+// stream of changes: DESIGN.md, "Snapshots".
+//
+//   reader ──▶ chunk ──▶ at its high mark ──▶ SnapshotPart ──▶ (the pump publishes it)
+//   changes ─▶ windows of open chunks ─┘                              │ all acknowledged
+//   progress ◀────────────────────────────────────────────────────────┘
+//
+// Sees every change that the slot brings, in order. One thread, that of the pump.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "connector/config.h"
+#include "connector/session.h"
+#include "connector/snapshot_progress.h"
+#include "connector/snapshot_reader.h"
+#include "connector/snapshot_window.h"
+#include "connector/table_selection.h"
+#include "connector/wakeup.h"
+#include "pg/change.h"
+#include "pg/snapshot_table.h"
+#include "pg/sql_session.h"
+#include "publisher/publisher.h"
+
+namespace connector {
+
+// What is to be published at one mark.
+struct SnapshotPart {
+  pg::Lsn mark;
+  SnapshotReader::Chunk chunk;
+  std::optional<SnapshotWindow> window;  // nothing: of a table that is read whole
+  bool last = false;                     // the table is complete with it
+  std::uint64_t rows_before = 0;         // of the table, published already
+};
+
+class Snapshots {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  Snapshots(const Config& config, Session& session, const TableSelection& selection,
+            Wakeup& wakeup);
+
+  // Looks for tables that are to be read, and begins with the first. Again when tables may have
+  // been added.
+  void look();
+  // What is due: a table to begin with, a fault to be mended. Throws what resync() mends.
+  void tend(Clock::time_point now);
+  // Whether anything is left to be read.
+  bool idle() const { return !table_ && waiting_.empty(); }
+
+  // The table that is being read.
+  const pg::SnapshotTable& table() const { return *table_; }
+  const std::string& name() const { return name_; }  // "schema"."table"
+  // Another number for each shape that it is read in.
+  std::uint64_t shape_number() const { return shape_number_; }
+
+  // Any change, published or not.
+  void changed(pg::RelationId table, pg::TransactionId xid) {
+    if (table_ && table == table_->relation.id) watched_.insert(xid.value);
+  }
+  // A change whose record is published.
+  void published(pg::RelationId table, Op op, pg::Row row, pg::Row old);
+  void shape_seen(const pg::Relation& relation);
+  // A mark in WAL; nothing: it stands for no rows.
+  std::optional<SnapshotPart> mark(const pg::Message& message);
+
+  SnapshotReader& reader() { return *reader_; }
+  // Whether the part still is to be published; else its table is read again.
+  bool wants(const SnapshotPart& part);
+  // All of the part's messages are with the publisher, the last of them as `number`. `rows`: those
+  // of the part.
+  void sent(const SnapshotPart& part, std::uint64_t number, std::uint64_t rows);
+  // Messages up to `number` are acknowledged, the last at `last`: saves what that completes.
+  void stored(std::uint64_t number, const publisher::Publisher& publisher);
+  bool settled() const { return steps_.empty(); }
+
+ private:
+  struct Step {
+    std::uint64_t number = 0;
+    std::string table;
+    std::uint64_t rows = 0;
+    std::optional<pg::Key> after;
+    bool complete = false;
+    std::optional<TableSnapshot::Whole> whole;
+  };
+
+  void begin_next();
+  std::optional<pg::SnapshotTable> describe(const std::string& name);
+  void begin_reading();
+  void rewind();
+  void mend(const SnapshotReader::Trouble& trouble, Clock::time_point now);
+  void leave_table();
+  std::vector<pg::TransactionId> watched() const;
+  bool sees_all(const SnapshotChunk& chunk, const std::vector<pg::TransactionId>& xids) const;
+  std::optional<SnapshotPart> high_mark(std::uint64_t id, pg::Lsn at);
+  void say_how_far(Clock::time_point now);
+
+  const Config& config_;
+  Session& session_;
+  const TableSelection& selection_;
+  Wakeup& wakeup_;
+  std::string session_name_;
+  std::optional<pg::SqlSession> sql_;
+  std::unique_ptr<SnapshotReader> reader_;  // while there is something to read
+
+  std::map<std::string, std::pair<std::string, std::string>> names_;  // {schema, table}
+  std::deque<std::string> waiting_;
+  std::set<std::string> failed_;  // in this session
+
+  std::optional<pg::SnapshotTable> table_;
+  std::string name_;
+  std::uint64_t shape_number_ = 0;
+  std::optional<pg::Key> published_to_;
+  std::uint64_t rows_ = 0;  // with the publisher
+  bool reread_due_ = false;
+  int faults_ = 0;  // since rows were last published
+  std::optional<Clock::time_point> retry_at_;
+
+  struct Open {
+    SnapshotWindow window;
+    std::vector<pg::TransactionId> before;  // must be seen
+    bool other_shape = false;
+  };
+  std::map<std::uint64_t, Open> open_;  // by chunk
+  std::unordered_set<std::uint32_t> watched_;
+  std::deque<Step> steps_;
+
+  Clock::time_point next_word_;
+  std::uint64_t said_rows_ = 0;
+};
+
+}  // namespace connector

@@ -1,0 +1,45 @@
+// One plain connection, for what libpqxx cannot do on every version that is supported: results of
+// COPY read row by row, and a statement ended from another thread.
+//
+// One thread, but for cancel(). Every function throws pg::Error.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pg/handles.h"
+
+namespace pg {
+
+class SqlSession {
+ public:
+  static SqlSession open(const std::string& dsn);
+
+  // Runs the statements, and returns the last one's result.
+  PgResult exec(const std::string& sql);
+
+  // COPY … TO STDOUT: begin_copy(), then copied() until there is nothing left. A row keeps its line
+  // break, and is valid until the next call.
+  void begin_copy(const std::string& sql);
+  std::optional<std::string_view> copied();
+  // Instead of reading to the end. The transaction is aborted by it.
+  void abandon_copy();
+
+  // Ends the statement that runs, with an error. From any thread, as long as this lives.
+  void cancel() const noexcept;
+
+ private:
+  explicit SqlSession(PgConnection connection);
+  [[noreturn]] void fail(const PGresult* result) const;
+
+  PgConnection connection_;
+  std::unique_ptr<PGcancel, Closer<PQfreeCancel>> cancel_;
+  CopyBuffer row_;
+};
+
+// A cell of a result, as it is.
+std::string_view cell(const PgResult& result, int row, int column);
+
+}  // namespace pg
