@@ -222,6 +222,33 @@ TEST_F(ColumnChoice, StopsBeforeARenamedColumnShowsWhatWasMasked) {
   expect_unseen("hush");
 }
 
+// Read when the column has its old name again.
+TEST_F(ColumnChoice, StopsAtAMaskedColumnsOtherNameThoughItIsGoneToday) {
+  exec("CREATE TABLE t (id int PRIMARY KEY, v text, secret text)");
+  choose("t", "mask = { secret = \"hash\" }");
+  start();
+  wait_done();
+  walferry_.stop();
+  exec("ALTER TABLE t RENAME secret TO x");
+  exec("INSERT INTO t VALUES (1, 'a', 'hush')");
+  exec("ALTER TABLE t RENAME x TO secret");
+  exec("INSERT INTO t VALUES (2, 'b', 'hush')");
+  walferry_.start();
+  const std::string log = expect_exit(3);
+  EXPECT_TRUE(says(log, "table public.t, position")) << log;
+  EXPECT_TRUE(says(log, "\"x\", which is gone today")) << log;
+  expect_unseen("hush");
+  // The way out that it names.
+  choose_anew("t", "columns = [\"id\", \"v\", \"secret\"]\nmask = { secret = \"redact\" }");
+  walferry_.start();
+  wait_streaming();
+  const auto all = finish("t");
+  ASSERT_EQ(ops_of(all), "insert insert");
+  EXPECT_EQ(all[0].after.dump(), R"({"id":1,"v":"a"})");
+  EXPECT_EQ(all[1].after.dump(), R"({"id":2,"v":"b","secret":"***"})");
+  expect_unseen("hush");
+}
+
 // Written before the column was there.
 TEST_F(ColumnChoice, PassesShapesFromBeforeAMaskedColumn) {
   exec("CREATE TABLE t (id int PRIMARY KEY, v text)");
