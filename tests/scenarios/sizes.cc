@@ -300,6 +300,7 @@ TEST_F(LogicalMessages, GoToTheirSubjectAsTheyAre) {
   EXPECT_EQ(found[1].headers.at("Walferry-Tx-Last"), "true");
   EXPECT_EQ(found[1].headers.at("Walferry-Xid"), std::to_string(records().front().xid));
   EXPECT_EQ(found[2].subject, "cdc._message.b%2Ec%20d");
+  EXPECT_EQ(found[2].headers.count("Walferry-Tx-Last"), 0U) << "outside of any transaction";
   EXPECT_EQ(found[2].headers.at("Walferry-Prefix"), "b%2Ec%20d");
   const std::uint64_t lsn = lsns_in(found[2].headers.at("Walferry-Lsn")).at(0);
   EXPECT_EQ(found[2].headers.at("Nats-Msg-Id"), "walferry:" + hex16(lsn) + ":0");
