@@ -166,6 +166,11 @@ void read_publish(Section section, PublishConfig& publish) {
                     "\"transaction\" does not go together with format = \"cloudevents\", whose "
                     "headers are of one change; change one");
   }
+  if (publish.oversize == "split" && publish.format == "cloudevents") {
+    section.problem("oversize",
+                    "\"split\" does not go together with format = \"cloudevents\", since a part of "
+                    "an event is none; use \"omit\" or \"stop\" (and a larger max_message)");
+  }
   if (sizes && publish.max_in_flight_bytes < publish.max_message) {
     section.problem(
         section.given("max_in_flight_bytes") ? "max_in_flight_bytes" : "max_message",

@@ -196,6 +196,10 @@ TEST(ConfigRefuses, PublishAndLog) {
        {with("log.level = \"loud\""),
         "f.toml:1: log.level: \"loud\" is not known; use \"trace\" or \"debug\""},
        {with("publish.format = \"avro\""), "f.toml:1: publish.format: "},
+       {with("publish = { format = \"cloudevents\", pack = \"transaction\" }"),
+        "f.toml:1: publish.pack: \"transaction\" does not go together with format"},
+       {with("publish = { format = \"cloudevents\", oversize = \"split\" }"),
+        "f.toml:1: publish.oversize: \"split\" does not go together with format"},
        {with("log.format = \"xml\""), "f.toml:1: log.format: "}});
 }
 
