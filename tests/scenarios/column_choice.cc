@@ -315,6 +315,7 @@ TEST_F(ColumnChoice, IsShownByCheck) {
 
 class Origins : public ChoiceScenario {
  protected:
+  Origins() : ChoiceScenario({.settings = {"logical_decoding_work_mem=64kB"}}) {}
   void write_replicated(const std::string& sql) {
     PgSession session = postgres_.connect();
     session.exec("SELECT pg_replication_origin_session_setup('elsewhere')");
@@ -322,6 +323,31 @@ class Origins : public ChoiceScenario {
     session.exec("SELECT pg_replication_origin_session_reset()");  // a closed session ends later
   }
 };
+
+// Of the first two the server, were it streaming, would say that they have none, and of the third
+// that it has one.
+TEST_F(Origins, OfLargeTransactionsAreThoseOfTheirCommits) {
+  create_table("t", "id int PRIMARY KEY");
+  exec("SELECT pg_replication_origin_create('elsewhere')");
+  settings().set_string("source", "origin", "none").set_string("source", "streaming", "on");
+  const auto refused = walferry_.run_to_exit();
+  EXPECT_EQ(refused.exit.code, 2);
+  EXPECT_TRUE(says(refused.err, "origin = \"none\"")) << refused.err;
+  settings().set_string("source", "streaming", "off");
+  start();
+  const std::string rows = "SELECT i FROM generate_series(1, 3000) i; ";
+  write_replicated("BEGIN; TRUNCATE t; INSERT INTO t " + rows + "COMMIT");
+  write_replicated("BEGIN; CREATE TABLE u (); INSERT INTO t SELECT -i FROM (" +
+                   rows.substr(0, rows.size() - 2) + ") r; COMMIT");
+  exec("TRUNCATE t");
+  write_replicated("BEGIN; INSERT INTO t " + rows +
+                   "SELECT pg_replication_origin_session_reset(); COMMIT; "
+                   "SELECT pg_replication_origin_session_setup('elsewhere')");
+  const auto own = finish("t");
+  ASSERT_EQ(own.size(), 3001U);
+  EXPECT_EQ(own[0].op, "truncate");
+  EXPECT_EQ(own[3000].ordinal, 3000U);
+}
 
 TEST_F(Origins, OfReplicatedChangesAreLeftOutOnlyWhenAsked) {
   create_table("t", "id int PRIMARY KEY");
