@@ -241,13 +241,14 @@ TEST_F(Omit, WhatIsMaskedIsSmallAndStays) {
   ASSERT_EQ(all.size(), 2U);
   const auto first = nlohmann::json::parse(all[0].payload);
   EXPECT_FALSE(first.contains("omitted")) << "nothing need be left out";
-  EXPECT_EQ(first["after"]["v"], std::string(3000, 'v'));
+  EXPECT_EQ(first.at("after").at("v"), std::string(3000, 'v'));
   const auto second = nlohmann::json::parse(all[1].payload);
+  ASSERT_TRUE(second.contains("omitted"));
   EXPECT_EQ(second["omitted"], nlohmann::json::parse(R"(["v"])"));
   for (const auto& record : {first, second}) {
-    EXPECT_EQ(record["after"]["r"], "***");
+    EXPECT_EQ(record.at("after").at("r"), "***");
     EXPECT_EQ(
-        record["after"]["h"],
+        record.at("after").at("h"),
         postgres_.value("SELECT encode(sha256(convert_to(repeat('h', 100000), 'UTF8')), 'hex')"));
   }
 }
