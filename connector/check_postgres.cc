@@ -8,6 +8,7 @@
 
 #include "connector/attach.h"
 #include "connector/check.h"
+#include "connector/marks.h"
 #include "connector/server_choice.h"
 #include "connector/table_selection.h"
 #include "pg/conninfo.h"
@@ -260,6 +261,8 @@ Findings check_postgres(const Config& config, PostgresView& seen) {
     seen.slot = pg::slot_info(*seen.sql, config.source.slot);
     append(found, capacity_findings(config, server, seen.slot));
     if (seen.slot) append(found, slot_state(config, *seen.slot, server));
+    append(found,
+           mark_findings(marks_of(*seen.sql, config.source.slot), server.max_slot_wal_keep_mb));
     append(found, table_state(config, seen));
     if (!sound) return;
     attempt("replication", [&] {

@@ -12,16 +12,19 @@
 #include <string_view>
 #include <vector>
 
+#include "connector/config.h"
 #include "connector/config_values.h"
+#include "connector/stamps.h"
+#include "connector/when.h"
 
 namespace connector {
 namespace {
 
 constexpr int usage_error = 2;
 
-const std::vector<std::string> verbs{"run", "check", "status", "tail", "teardown", "version"};
-const std::vector<std::string> unbuilt_verbs{"init", "seek",     "replay",
-                                             "mark", "snapshot", "verify"};
+const std::vector<std::string> verbs{"run",    "check", "status", "tail",     "seek",
+                                     "replay", "mark",  "verify", "teardown", "version"};
+const std::vector<std::string> unbuilt_verbs{"init", "snapshot"};
 
 bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -60,19 +63,55 @@ std::string check_until(const std::string& text) {
              : fmt::format("\"{}\" is not known; write --until current, or --until-lsn LSN", text);
 }
 
+// A subject's filter, or a table's name, which may be quoted.
 std::string check_filter(const std::string& text) {
   const std::string problem = check_subject(text);
+  if (problem.empty() || check_table_name(text).empty()) return "";
+  return fmt::format("\"{}\" {}", text, problem);
+}
+
+std::optional<SeekTarget> parse_target(const std::string& text) {
+  if (const auto lsn = pg::parse_lsn(text)) return *lsn;
+  if (const auto time = parse_when(text, current_time())) return *time;
+  return std::nullopt;
+}
+
+std::string check_target(const std::string& text) {
+  return parse_target(text)
+             ? ""
+             : fmt::format(
+                   "\"{}\" is neither an LSN, such as 0/16B3748, nor a time, such as "
+                   "2026-11-23T10:00:00Z or \"5m ago\"",
+                   text);
+}
+
+std::string check_with(std::string (*check)(std::string_view), const std::string& text) {
+  const std::string problem = check(text);
   return problem.empty() ? "" : fmt::format("\"{}\" {}", text, problem);
+}
+
+std::string check_table(const std::string& text) {
+  try {
+    parse_table_name(text);
+    return "";
+  } catch (const std::invalid_argument& error) {
+    return fmt::format("\"{}\": {}", text, error.what());
+  }
 }
 
 // What the parser fills in; one for all verbs, since only one of them is given.
 struct Given {
-  std::string config_file, until_lsn, until, subject, last, from_lsn;
+  std::string config_file, until_lsn, until, subject, last, from_lsn, to_lsn, target, mark, drop;
   RunCommand run;
   CheckCommand check;
   StatusCommand status;
   TailCommand tail;
+  SeekCommand seek;
+  MarkCommand mark_command;
+  ReplayCommand replay;
+  VerifyCommand verify;
   TeardownCommand teardown;
+  bool list = false;
   bool version = false;
 };
 
@@ -86,9 +125,9 @@ CLI::App& add_verb(CLI::App& app, Given& given, const std::string& name,
   return *verb;
 }
 
-// Known, so that it can be refused by name, and in no help.
-void add_unbuilt(CLI::App& verb, std::string& given, const std::string& option) {
-  verb.add_option(option, given)->group("");
+CLI::Option* add_lsn(CLI::App& verb, std::string& given, const std::string& option,
+                     const std::string& description) {
+  return verb.add_option(option, given, description)->type_name("LSN")->check(check_lsn);
 }
 
 void add_run(CLI::App& app, Given& given) {
@@ -98,30 +137,86 @@ void add_run(CLI::App& app, Given& given) {
   run.add_flag("--accept-gap", given.run.accept_gap,
                "Go on where both sides can after a loss, and say what was lost");
   CLI::Option* until_lsn =
-      run.add_option("--until-lsn", given.until_lsn,
-                     "End with 0 once all that was committed at or before LSN is stored")
-          ->type_name("LSN")
-          ->check(check_lsn);
+      add_lsn(run, given.until_lsn, "--until-lsn",
+              "End with 0 once all that was committed at or before LSN is stored");
   run.add_option("--until", given.until,
                  "\"current\": the same, with the server's position at the start")
       ->type_name("current")
       ->check(check_until)
       ->excludes(until_lsn);
-  add_unbuilt(run, given.from_lsn, "--from-lsn");
+  add_lsn(run, given.from_lsn, "--from-lsn",
+          "Begin an empty stream at LSN, as far back as slot and marks reach");
 }
 
 void add_tail(CLI::App& app, Given& given) {
   CLI::App& tail = add_verb(app, given, "tail", "Follow the stream's records",
                             "walferry tail --config walferry.toml --last 10 'cdc.public.orders.>'");
   tail.add_option("SUBJECT", given.subject,
-                  "Only these subjects, * and > as in NATS (default: all)")
+                  "Only these subjects, * and > as in NATS, or a table: public.orders")
       ->type_name("")
       ->check(check_filter);
   tail.add_flag("--json", given.tail.json, "The records as they are, one a line");
-  tail.add_option("--last", given.last, "Begin with the last N records")
-      ->type_name("N")
-      ->check(check_count);
-  add_unbuilt(tail, given.from_lsn, "--from-lsn");
+  tail.add_flag("--diff", given.tail.diff, "Updates column by column, the old value and the new")
+      ->excludes("--json");
+  CLI::Option* last = tail.add_option("--last", given.last, "Begin with the last N records")
+                          ->type_name("N")
+                          ->check(check_count);
+  add_lsn(tail, given.from_lsn, "--from-lsn", "Begin with the first record at or after LSN")
+      ->excludes(last);
+}
+
+void add_seek(CLI::App& app, Given& given) {
+  CLI::App& seek = add_verb(app, given, "seek", "Where in the stream an LSN or a time is",
+                            "walferry seek --config walferry.toml 2026-11-23T10:00:00Z");
+  seek.add_option("LSN-or-TIME", given.target,
+                  "0/16B3748; ISO 8601, UTC unless it says otherwise; or \"5m ago\"")
+      ->type_name("")
+      ->check(check_target)
+      ->required();
+  seek.add_flag("--json", given.seek.json, "As JSON");
+}
+
+void add_mark(CLI::App& app, Given& given) {
+  CLI::App& mark = add_verb(app, given, "mark", "Replay points that hold their WAL",
+                            "walferry mark --config walferry.toml before_migration");
+  CLI::Option* name = mark.add_option("NAME", given.mark, "Make one, at the slot's position")
+                          ->type_name("")
+                          ->check(check_mark_name);
+  CLI::Option* list = mark.add_flag("--list", given.list, "Show them (also without any option)");
+  CLI::Option* drop = mark.add_option("--drop", given.drop, "Drop one, and free its WAL")
+                          ->type_name("NAME")
+                          ->check(check_mark_name);
+  mark.add_flag("--json", given.mark_command.json, "As JSON");
+  name->excludes(list)->excludes(drop);
+  list->excludes(drop);
+}
+
+void add_replay(CLI::App& app, Given& given) {
+  CLI::App& replay =
+      add_verb(app, given, "replay", "Publish again, to another stream, what was committed before",
+               "walferry replay --config walferry.toml --from-lsn 0/16B3748");
+  add_lsn(replay, given.from_lsn, "--from-lsn", "From here on")->required();
+  add_lsn(replay, given.to_lsn, "--to-lsn", "Up to before here (default: all that is there now)");
+  replay.add_option("--stream", given.replay.stream, "To this stream (default: {name}_REPLAY)")
+      ->type_name("NAME")
+      ->check([](const std::string& text) { return check_with(check_stream_name, text); });
+  replay
+      .add_option("--subject-prefix", given.replay.subject_prefix,
+                  "Under this prefix (default: replay.{prefix})")
+      ->type_name("PREFIX")
+      ->check([](const std::string& text) { return check_with(check_subject_prefix, text); });
+}
+
+void add_verify(CLI::App& app, Given& given) {
+  CLI::App& verify =
+      add_verb(app, given, "verify", "Compare the stream, folded by key, with the tables",
+               "walferry verify --config walferry.toml public.orders");
+  verify.add_option("TABLE", given.verify.tables, "Only these, as schema.table (default: all)")
+      ->type_name("")
+      ->check(check_table);
+  verify.add_flag("--partial", given.verify.partial,
+                  "Only the rows that occur in the stream: its beginning may be gone");
+  verify.add_flag("--json", given.verify.json, "Every difference and every table, a line each");
 }
 
 void add_check_and_status(CLI::App& app, Given& given) {
@@ -149,6 +244,10 @@ void describe(CLI::App& app, Given& given) {
   add_run(app, given);
   add_check_and_status(app, given);
   add_tail(app, given);
+  add_seek(app, given);
+  add_replay(app, given);
+  add_mark(app, given);
+  add_verify(app, given);
   CLI::App& teardown =
       add_verb(app, given, "teardown", "Drop slot, publications and saved position",
                "walferry teardown --config walferry.toml --yes");
@@ -158,12 +257,23 @@ void describe(CLI::App& app, Given& given) {
       ->footer("Example:\n  walferry version");
 }
 
+MarkCommand mark_command(const Given& given) {
+  using Action = MarkCommand::Action;
+  MarkCommand mark = given.mark_command;
+  mark.name = given.mark + given.drop;
+  mark.action = !given.mark.empty()  ? Action::add
+                : given.drop.empty() ? Action::list
+                                     : Action::drop;
+  return mark;
+}
+
 Invocation invocation(const std::string& verb, const Given& given) {
   Invocation result{.config_file = given.config_file, .command = VersionCommand{}};
   if (verb == "run") {
     RunCommand run = given.run;
     run.until_lsn = pg::parse_lsn(given.until_lsn);
     run.until_current = given.until == "current";
+    run.from_lsn = pg::parse_lsn(given.from_lsn);
     result.command = run;
   } else if (verb == "check") {
     result.command = given.check;
@@ -173,7 +283,21 @@ Invocation invocation(const std::string& verb, const Given& given) {
     TailCommand tail = given.tail;
     tail.subject = given.subject;
     tail.last = parse_count(given.last);
+    tail.from_lsn = pg::parse_lsn(given.from_lsn);
     result.command = tail;
+  } else if (verb == "seek") {
+    SeekCommand seek = given.seek;
+    seek.target = parse_target(given.target).value();
+    result.command = seek;
+  } else if (verb == "mark") {
+    result.command = mark_command(given);
+  } else if (verb == "replay") {
+    ReplayCommand replay = given.replay;
+    replay.from = pg::parse_lsn(given.from_lsn).value();
+    replay.to = pg::parse_lsn(given.to_lsn);
+    result.command = replay;
+  } else if (verb == "verify") {
+    result.command = given.verify;
   } else if (verb == "teardown") {
     result.command = given.teardown;
   }
@@ -217,7 +341,6 @@ std::variant<int, Invocation> parse_command_line(int argc, const char* const* ar
     fmt::print(stderr, "{}", app.help());
     return usage_error;
   }
-  if (!given.from_lsn.empty()) return refuse(verb, "--from-lsn: not built yet in this version");
   const char* from_environment = std::getenv("WALFERRY_CONFIG");
   if (given.config_file.empty() && from_environment != nullptr) {
     given.config_file = from_environment;

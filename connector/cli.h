@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "pg/types.h"
 
@@ -15,6 +16,7 @@ struct RunCommand {
   bool accept_gap = false;
   std::optional<pg::Lsn> until_lsn;
   bool until_current = false;
+  std::optional<pg::Lsn> from_lsn;  // where a virgin stream begins
 };
 struct CheckCommand {
   bool json = false;
@@ -24,10 +26,32 @@ struct StatusCommand {
   bool watch = false;
 };
 struct TailCommand {
-  std::string subject;  // a NATS filter; empty: all of the stream
+  std::string subject;  // a NATS filter, or a table's name; empty: all of the stream
   bool json = false;
+  bool diff = false;
   std::optional<pg::Lsn> from_lsn;
   std::optional<std::uint64_t> last;
+};
+struct SeekCommand {
+  std::variant<pg::Lsn, pg::Timestamp> target;
+  bool json = false;
+};
+struct MarkCommand {
+  enum class Action { add, drop, list };
+  Action action = Action::list;
+  std::string name;  // of the mark; none for a list
+  bool json = false;
+};
+struct ReplayCommand {
+  pg::Lsn from;
+  std::optional<pg::Lsn> to;   // nothing: the server's WAL position when it begins
+  std::string stream;          // empty: {name}_REPLAY
+  std::string subject_prefix;  // empty: replay.{prefix}
+};
+struct VerifyCommand {
+  std::vector<std::string> tables;  // schema.table; empty: all
+  bool partial = false;
+  bool json = false;
 };
 struct TeardownCommand {
   bool yes = false;
@@ -36,8 +60,8 @@ struct VersionCommand {};
 
 struct Invocation {
   std::string config_file;
-  std::variant<RunCommand, CheckCommand, StatusCommand, TailCommand, TeardownCommand,
-               VersionCommand>
+  std::variant<RunCommand, CheckCommand, StatusCommand, TailCommand, SeekCommand, MarkCommand,
+               ReplayCommand, VerifyCommand, TeardownCommand, VersionCommand>
       command;
 };
 

@@ -186,6 +186,14 @@ std::string check_slot_name(std::string_view text) {
   return fits ? "" : "is no slot name; use 1 to 63 of a-z, 0-9 and _";
 }
 
+// "_mark_" within it would make it another slot's mark.
+std::string check_mark_name(std::string_view text) {
+  if (!check_slot_name(text).empty()) return "is no name of a mark; use a-z, 0-9 and _";
+  return fmt::format("_{}_", text).find("_mark_") == std::string::npos
+             ? ""
+             : "must not have _mark_ in it";
+}
+
 std::string check_publication_name(std::string_view text) {
   constexpr std::size_t max = max_name_bytes - insert_suffix.size();
   if (text.size() > max) {

@@ -22,6 +22,7 @@ std::string duration_text(std::chrono::milliseconds value);
 std::string size_text(std::uint64_t bytes);
 
 std::string check_slot_name(std::string_view text);
+std::string check_mark_name(std::string_view text);  // what comes behind "{slot}_mark_"
 std::string check_publication_name(std::string_view text);
 std::string check_stream_name(std::string_view text);     // also JetStream's domain
 std::string check_subject_prefix(std::string_view text);  // no wildcards

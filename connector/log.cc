@@ -13,6 +13,8 @@
 namespace connector {
 namespace {
 
+constexpr const char* text_pattern = "%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %v";
+
 // The message as a JSON string; spdlog's own %v does not escape.
 class JsonMessage : public spdlog::custom_flag_formatter {
  public:
@@ -38,12 +40,15 @@ void start_logging() {
       "walferry", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%-5l%$ %v", spdlog::pattern_time_type::utc);
+  spdlog::set_pattern(text_pattern, spdlog::pattern_time_type::utc);
 }
 
 void configure_logging(const LogConfig& config) {
   spdlog::set_level(spdlog::level::from_str(config.level));
-  if (config.format != "json") return;
+  if (config.format != "json") {
+    spdlog::set_pattern(text_pattern, spdlog::pattern_time_type::utc);
+    return;
+  }
   auto formatter = std::make_unique<spdlog::pattern_formatter>(spdlog::pattern_time_type::utc);
   formatter->add_flag<JsonMessage>('*').set_pattern(
       R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%*})");

@@ -70,6 +70,10 @@ struct RunVerb {
   int operator()(const connector::CheckCommand& command) const { return check(config, command); }
   int operator()(const connector::StatusCommand& command) const { return status(config, command); }
   int operator()(const connector::TailCommand& command) const { return tail(config, command); }
+  int operator()(const connector::SeekCommand& command) const { return seek(config, command); }
+  int operator()(const connector::MarkCommand& command) const { return mark(config, command); }
+  int operator()(const connector::ReplayCommand& command) const { return replay(config, command); }
+  int operator()(const connector::VerifyCommand& command) const { return verify(config, command); }
   int operator()(const connector::TeardownCommand& command) const {
     return teardown(config, command);
   }

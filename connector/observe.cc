@@ -78,6 +78,10 @@ Observation observe(const Config& config, Permissions permissions, pqxx::connect
   seen.adopt = permissions.adopt;
   seen.accept_gap = permissions.accept_gap;
   seen.renew_slot = permissions.renew_slot;
+  seen.from_lsn = permissions.from_lsn;
+  if (seen.from_lsn) {
+    seen.points = replay_points(seen.slot_name, seen.slot, marks_of(sql, seen.slot_name));
+  }
   return observation;
 }
 

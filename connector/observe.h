@@ -1,6 +1,7 @@
 // What both sides say, gathered for decide().
 #pragma once
 
+#include <optional>
 #include <pqxx/pqxx>
 #include <string>
 #include <vector>
@@ -17,7 +18,8 @@ namespace connector {
 struct Permissions {
   bool adopt = false;
   bool accept_gap = false;
-  bool renew_slot = false;  // what the slot needs is gone, and that is accepted
+  bool renew_slot = false;               // what the slot needs is gone, and that is accepted
+  std::optional<pg::Lsn> from_lsn = {};  // where an empty stream is to begin
 };
 
 struct Observation {

@@ -5,6 +5,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <type_traits>
+#include <utility>
 #include <variant>
 
 #include "connector/failpoint.h"
@@ -29,16 +31,18 @@ constexpr milliseconds until_interval{50};
 
 }  // namespace
 
-Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional<pg::Lsn> until)
+Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional<pg::Lsn> until,
+           std::function<bool()> reload)
     : config_(config),
       session_(session),
       wakeup_(wakeup),
+      reload_(std::move(reload)),
       selection_(config),
       until_(until),
       transactions_(session.spool),
       types_([this](pg::TypeId type) { return pg::type_row(*session_.sql, type); },
              [this] { pg::wait_until_visible(*session_.sql, xid_); }),
-      format_(config, session.sql->dbname(), types_),
+      format_(session.replay ? session.replay->published : config, session.sql->dbname(), types_),
       writer_(
           config,
           [this](std::string& body, bool last) { format_.finish(body, transaction_, last); },
@@ -70,16 +74,19 @@ Pump::Ended Pump::run() {
   while (true) {
     const auto now = Clock::now();
     settle(now);
-    if (wakeup_.stop_requested() && !drain_deadline) drain_deadline = now + drain_limit;
+    const bool to_end = wakeup_.stop_requested() || reloaded_;
+    if (to_end && !drain_deadline) drain_deadline = now + drain_limit;
     const bool ending = until_reached_ || drain_deadline;
     save_if_due(now, ending);
+    const bool for_reload = reloaded_ && !wakeup_.stop_requested();
+    const Ended drained = for_reload ? Ended::reloaded : Ended::stopped;
     if (ending && settled_and_saved()) {
-      return finish(until_reached_ ? Ended::until_reached : Ended::stopped);
+      return finish(until_reached_ ? Ended::until_reached : drained);
     }
     if (drain_deadline && now >= *drain_deadline) {
       spdlog::warn("{} messages are still without an ack: they will be sent again next time",
                    publisher_.in_flight());
-      return finish(Ended::stopped);
+      return finish(drained);
     }
     if (now >= next_status_) send_status(now, true);
     refresh_tables_if_due(now);
@@ -121,7 +128,26 @@ void Pump::warn_of_silence(Clock::time_point now) {
 void Pump::handle(const pg::WalData& data) {
   received_ = std::max(received_, data.lsn);
   change_lsn_ = data.lsn;
-  std::visit([this](const auto& change) { on(change); }, decoder_.decode(data.message));
+  std::visit(
+      [this](const auto& change) {
+        if (!session_.replay || !before_replay(change)) on(change);
+      },
+      decoder_.decode(data.message));
+}
+
+template <class Change>
+bool Pump::before_replay(const Change& change) {
+  if constexpr (std::is_same_v<Change, pg::Begin>) {
+    passing_over_ = change.commit_lsn < session_.replay->from;
+  } else if constexpr (std::is_same_v<Change, pg::Commit>) {
+    return std::exchange(passing_over_, false);
+  } else if constexpr (std::is_same_v<Change, pg::Message>) {
+    if (!change.transactional) return change.lsn < session_.replay->from;
+  } else if constexpr (std::is_same_v<Change, pg::RelationSeen> ||
+                       std::is_same_v<Change, pg::TypeSeen>) {
+    return false;
+  }
+  return passing_over_;
 }
 
 void Pump::handle(const pg::Keepalive& keepalive) {
@@ -196,7 +222,7 @@ void Pump::report_accepted() {
 }
 
 void Pump::save_if_due(Clock::time_point now, bool at_once) {
-  if (publisher_.saving() || (now < next_save_ && !at_once)) return;
+  if (session_.replay || publisher_.saving() || (now < next_save_ && !at_once)) return;
   SavedPosition next = session_.saved;
   next.tail = stored_tail_;
   next.last = stored_last_;
@@ -248,11 +274,11 @@ void Pump::answer() {
 }
 
 void Pump::refresh_tables_if_due(Clock::time_point now) {
-  const bool asked = wakeup_.take_reload();
-  if (!asked && now < next_refresh_) return;
+  const bool asked = reload_ && wakeup_.take_reload();
+  if (asked && !reloaded_) reloaded_ = reload_();
+  if ((!asked && now < next_refresh_) || reloaded_) return;
   next_refresh_ = now + refresh_interval;
-  if (asked) spdlog::info("looking at the tables again");
-  refresh_publications(config_, *session_.sql);
+  if (!session_.replay) refresh_publications(config_, *session_.sql);
   types_.refresh_composites();
 }
 
@@ -278,7 +304,8 @@ void Pump::gather() {
 void Pump::wait(Clock::time_point now) {
   gather();
   if (unsent_status_) unsent_status_ = !session_.replication.flush();
-  const bool reading = publisher_.has_room() && !until_reached_ && !wakeup_.stop_requested();
+  const bool reading =
+      publisher_.has_room() && !until_reached_ && !reloaded_ && !wakeup_.stop_requested();
   short events = reading ? POLLIN : 0;
   if (unsent_status_) events |= POLLOUT;
   const auto next = std::min({next_status_, next_refresh_, now + milliseconds(200)});

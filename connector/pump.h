@@ -42,12 +42,15 @@ class Pump {
  public:
   using Clock = std::chrono::steady_clock;
 
-  // `until`: end once every transaction committed at or before it is stored.
-  Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional<pg::Lsn> until);
+  // `until`: end once every transaction committed at or before it is stored. `reload`: called when
+  // a reload was requested; true where that ends the session.
+  Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional<pg::Lsn> until,
+       std::function<bool()> reload = {});
 
-  // Returns when `until` is reached, or when a stop was requested and what was in flight is settled
-  // (at most 5 s). Throws when the session must be dropped, or walferry must stop.
-  enum class Ended { until_reached, stopped };
+  // Returns when `until` is reached, or when a stop was requested or the configuration has changed
+  // and what was in flight is settled (at most 5 s). Throws when the session must be dropped, or
+  // walferry must stop.
+  enum class Ended { until_reached, stopped, reloaded };
   Ended run();
 
   // Records stored so far: more than none is a sign that both connections worked.
@@ -76,6 +79,9 @@ class Pump {
   void on(const pg::Commit& commit);
   void close_transaction(pg::Lsn end);
   bool is_over(pg::Lsn lsn);
+  // Whether the change belongs to what was committed before a replay begins.
+  template <class Change>
+  bool before_replay(const Change& change);
   void on(const pg::RelationSeen& seen);
   void on(const pg::Insert& change);
   void on(const pg::Update& change);
@@ -127,10 +133,12 @@ class Pump {
   const Config& config_;
   Session& session_;
   Wakeup& wakeup_;
+  std::function<bool()> reload_;
   TableSelection selection_;
   std::optional<pg::Lsn> until_;
   bool until_reached_ = false;
   bool behind_until_ = false;  // what is read now
+  bool passing_over_ = false;  // the transaction that is read lies before a replay's range
 
   pg::WholeTransactions transactions_;
   pg::PgoutputDecoder decoder_;
@@ -166,6 +174,7 @@ class Pump {
   bool warned_cut_short_ = false;
   bool reported_ = false;
   bool save_accepted_ = false;
+  bool reloaded_ = false;
 };
 
 }  // namespace connector

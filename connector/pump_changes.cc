@@ -232,7 +232,8 @@ void Pump::announce(Table& table, const pg::Relation& relation, pg::Position pos
     case ShapeLog::Row::announced: table.announced = true; return;
     case ShapeLog::Row::not_here: return;
     case ShapeLog::Row::unannounced:
-      if (position <= session_.reread.anchor().change) return;  // stored without one
+      // Stored without one. (A replay reads all again, and announces where it did before.)
+      if (!session_.replay && position <= session_.reread.anchor().change) return;
       session_.announce(*table.announcements, {position, table.shape, table.full_key});
       pass(Failpoint::shape_saved);
       break;

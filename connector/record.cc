@@ -237,6 +237,12 @@ void TableEncoder::append_omitted(std::string& out, pg::Row row) const {
   if (any) out += ']';
 }
 
+std::vector<bool> TableEncoder::shown() const {
+  std::vector<bool> shown;
+  for (std::size_t i = 0; i < columns_.size(); ++i) shown.push_back(shows(i));
+  return shown;
+}
+
 bool TableEncoder::is_key(std::size_t column) const {
   return std::find(key_.begin(), key_.end(), column) != key_.end();
 }

@@ -42,6 +42,7 @@ class TableEncoder {
   bool is_key(std::size_t column) const;
   // Whether its value stands in records, in the key at least.
   bool shows(std::size_t column) const { return choice_.shown(column) || is_key(column); }
+  std::vector<bool> shown() const;  // the same of each column
   // Whether the old row is known, and has another key than the new.
   bool key_changed(const pg::Update& change) const;
 

@@ -15,11 +15,7 @@ RecordFormat::RecordFormat(const Config& config, const std::string& database,
 RecordFormat::Table RecordFormat::table(const pg::Relation& relation, const TableEncoder& json,
                                         const TableChoice& choice) {
   Table table;
-  if (debezium_) {
-    std::vector<bool> shown;
-    for (std::size_t i = 0; i < relation.columns.size(); ++i) shown.push_back(json.shows(i));
-    table.debezium.emplace(relation, types_, debezium_values_, shown, choice);
-  }
+  if (debezium_) table.debezium.emplace(relation, types_, debezium_values_, json.shown(), choice);
   table.event_subject = escape_attribute(relation.schema + "." + relation.name);
   return table;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <utility>
 #include <vector>
 
 #include "connector/record.h"
@@ -16,11 +17,12 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t longest_value = 64;  // bytes
-constexpr std::size_t time_width = 23;     // 2026-11-23 10:00:00.123
+constexpr std::size_t longest_in_diff = 400;
+constexpr std::size_t time_width = 23;  // 2026-11-23 10:00:00.123
 
-std::string cut(std::string text) {
-  if (text.size() <= longest_value) return text;
-  std::size_t end = longest_value - 4;
+std::string cut(std::string text, std::size_t longest) {
+  if (text.size() <= longest) return text;
+  std::size_t end = longest - 4;
   // Never in the middle of a character.
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return fmt::format("{}…({})", text.substr(0, end), human_bytes(text.size()));
@@ -36,11 +38,11 @@ bool is_plain(const std::string& text) {
          std::all_of(text.begin(), text.end(), is_word);
 }
 
-std::string value_text(const Json& value) {
+std::string value_text(const Json& value, std::size_t longest = longest_value) {
   if (value.is_string() && is_plain(value.get_ref<const std::string&>())) {
-    return cut(printable(value.get_ref<const std::string&>()));
+    return cut(printable(value.get_ref<const std::string&>()), longest);
   }
-  return cut(printable(value.dump(-1, ' ', false, Json::error_handler_t::replace)));
+  return cut(printable(value.dump(-1, ' ', false, Json::error_handler_t::replace)), longest);
 }
 
 // An envelope of Debezium's, but for a logical message.
@@ -79,7 +81,8 @@ Json record_of(const Json& envelope) {
 
 class Line {
  public:
-  Line(const Json& record, const Palette& palette) : record_(record), palette_(palette) {}
+  Line(const Json& record, const Palette& palette, bool diff)
+      : record_(record), palette_(palette), diff_(diff && record.at("op") == "update") {}
 
   std::string text() {
     const std::string op = record_.at("op").get<std::string>();
@@ -88,20 +91,23 @@ class Line {
                        printable(record_.at("schema").get<std::string>() + "." +
                                  record_.at("table").get<std::string>()));
     add_key();
-    if (op == "delete") {
+    if (diff_) {
+      // Below.
+    } else if (op == "delete") {
       add_columns(part("before"));
     } else if (op == "update" && is_full_row(part("before"))) {
       add_changes();
     } else {
       add_columns(part("after"));
     }
-    for (const Json& column : part("unchanged")) {
-      add(column.get<std::string>(), "(unchanged)");
+    if (!diff_) {
+      for (const Json& column : part("unchanged")) add(column.get<std::string>(), "(unchanged)");
     }
     out_ += fmt::format("  {}{}:{}{}{}", palette_.dim,
                         printable(record_.at("commit_lsn").get<std::string>()),
                         record_.at("seq").get<std::uint64_t>(),
                         record_.value("tx_last", false) ? " commit" : "", palette_.plain);
+    if (diff_) add_diff();
     return std::move(out_);
   }
 
@@ -168,8 +174,41 @@ class Line {
     }
   }
 
+  void add_diff() {
+    const Json& before = part("before");
+    const bool known = is_full_row(before);
+    const auto is_key = [&](const std::string& name) {
+      return part("key").is_object() && part("key").contains(name);
+    };
+    std::vector<std::pair<std::string, std::string>> lines;
+    for (const auto& [name, value] : part("after").items()) {
+      const bool had = before.is_object() && before.contains(name);
+      if (is_key(name) || (known && had && before[name] == value)) continue;
+      const std::string old =
+          had ? fmt::format("{}{}{} ", palette_.red, value_text(before[name], longest_in_diff),
+                            palette_.plain)
+              : "";
+      lines.emplace_back(printable(name),
+                         fmt::format("{}→ {}{}{}", old, palette_.green,
+                                     value_text(value, longest_in_diff), palette_.plain));
+    }
+    for (const Json& column : part("unchanged")) {
+      lines.emplace_back(printable(column.get<std::string>()),
+                         fmt::format("{}(unchanged){}", palette_.dim, palette_.plain));
+    }
+    if (lines.empty()) {
+      lines.emplace_back(known ? "(no value changed)" : "(the key alone)", "");
+    }
+    std::size_t width = 0;
+    for (const auto& line : lines) width = std::max(width, line.first.size());
+    for (const auto& [name, text] : lines) {
+      out_ += fmt::format("\n    {:<{}}", name, text.empty() ? 0 : width + 2) + text;
+    }
+  }
+
   const Json& record_;
   const Palette& palette_;
+  const bool diff_;
   std::string out_;
   bool first_ = true;
 };
@@ -188,14 +227,12 @@ std::string schema_line(std::string_view subject, const Json& schema, const Pale
                      palette.plain, printable(subject), columns);
 }
 
-}  // namespace
-
-std::string record_line(std::string_view subject, std::string_view payload,
-                        const Palette& palette) {
+std::string shown(std::string_view subject, std::string_view payload, const Palette& palette,
+                  bool diff) {
   Json record = Json::parse(payload, nullptr, false);
   try {
     if (is_envelope(record)) record = record_of(record);
-    if (record.is_object() && record.contains("op")) return Line(record, palette).text();
+    if (record.is_object() && record.contains("op")) return Line(record, palette, diff).text();
     if (record.is_object() && record.contains("columns")) {
       return schema_line(subject, record, palette);
     }
@@ -204,6 +241,18 @@ std::string record_line(std::string_view subject, std::string_view payload,
   }
   return fmt::format("{}{:<{}}  {:<8}{}  {}  {}", palette.dim, "", time_width, "message",
                      palette.plain, printable(subject), human_bytes(payload.size()));
+}
+
+}  // namespace
+
+std::string record_line(std::string_view subject, std::string_view payload,
+                        const Palette& palette) {
+  return shown(subject, payload, palette, false);
+}
+
+std::string record_diff(std::string_view subject, std::string_view payload,
+                        const Palette& palette) {
+  return shown(subject, payload, palette, true);
 }
 
 }  // namespace connector

@@ -16,6 +16,15 @@
 
 namespace connector {
 
+// The same, and below an update a line for each column that is not the key's:
+//
+//       status    new → paid
+//       amount    → 12.30            where the old row is not known
+//       document  (unchanged)
+//
+// Of an update whose old row is known, only what changed.
+std::string record_diff(std::string_view subject, std::string_view payload, const Palette& palette);
+
 // Without a line break. What is no record is shown by its subject and size.
 std::string record_line(std::string_view subject, std::string_view payload, const Palette& palette);
 

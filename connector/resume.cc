@@ -310,6 +310,10 @@ class Decision {
     plan_.saved.settings_from = StreamSequence(seen_.stream.last.value + 1);
     plan_.saved.last = seen_.stream.last;
     plan_.saved.tail = tail_position();
+    // Begun by --from-lsn, beyond where the slot was.
+    if (tail() == nullptr && saved.origin > confirmed()) {
+      plan_.saved.tail = pg::Position{pg::Lsn(saved.origin.value - 1), 0};
+    }
     plan_.saved.confirmed = confirmed();
     if (tail() == nullptr) plan_.saved.rests_on = seen_.stream.last;
   }
@@ -400,6 +404,9 @@ class Decision {
 
 }  // namespace
 
-Resume decide(const Observed& observed) { return Decision(observed).make(); }
+Resume decide(const Observed& observed) {
+  if (auto plan = begin_at(observed)) return std::move(*plan);
+  return Decision(observed).make();
+}
 
 }  // namespace connector

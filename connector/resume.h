@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "connector/marks.h"
 #include "connector/reread.h"
 #include "connector/saved_position.h"
 #include "pg/catalog.h"
@@ -30,7 +31,9 @@ struct Observed {
   std::string settings;
   bool adopt = false;
   bool accept_gap = false;
-  bool renew_slot = false;  // the slot is there, and cannot be read
+  bool renew_slot = false;          // the slot is there, and cannot be read
+  std::optional<pg::Lsn> from_lsn;  // where the operator wants the stream to begin,
+  std::vector<ReplayPoint> points;  // and from where WAL can be read then
 };
 
 struct Resume {
@@ -38,6 +41,8 @@ struct Resume {
   // `saved` with its consistent point as `origin` and `confirmed`.
   bool create_slot = false;
   bool drop_slot = false;
+  // That new slot is a copy of this one: then `origin` stays what it is.
+  std::optional<std::string> copy_of;
   SavedPosition saved;             // what is to be saved before anything is published
   pg::Lsn start;                   // for START_REPLICATION; 0/0: the slot's confirmed position
   Reread::Known known;             // for Reread
@@ -47,5 +52,8 @@ struct Resume {
 // Throws Stop(position_lost) where nothing may be skipped, Stop(precondition) where the stream is
 // somebody else's.
 Resume decide(const Observed& observed);
+
+// Its part for `from_lsn`; nothing where that is not given, or the stream has begun there already.
+std::optional<Resume> begin_at(const Observed& observed);
 
 }  // namespace connector

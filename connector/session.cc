@@ -81,13 +81,18 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
     session.revision = session.key.put(*session.nats, to_json(intent), session.revision);
   }
   pass(Failpoint::after_intent);
-  spdlog::info("creating slot \"{}\" (this waits for the transactions that are open now)",
-               config.source.slot);
-  const pg::Lsn start = session.replication.create_slot(config.source.slot);
+  pg::Lsn start;
+  if (plan.copy_of) {
+    start = pg::copy_slot(*session.sql, *plan.copy_of, config.source.slot);
+  } else {
+    spdlog::info("creating slot \"{}\" (this waits for the transactions that are open now)",
+                 config.source.slot);
+    start = session.replication.create_slot(config.source.slot);
+  }
   spdlog::info("created slot \"{}\" at {}", config.source.slot, to_string(start));
   pass(Failpoint::after_slot_created);
   session.saved = plan.saved;
-  session.saved.origin = start;
+  if (!plan.copy_of) session.saved.origin = start;
   session.saved.confirmed = start;
   session.slot_confirmed = start;
 }
@@ -284,6 +289,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
 
 void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
   ShapeLog::add(of_table, entry, slot_confirmed);
+  if (replay) return;
   shapes_revision = shapes_key.put(*nats, shapes.to_json(), shapes_revision);
 }
 

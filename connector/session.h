@@ -26,6 +26,13 @@
 
 namespace connector {
 
+// Of a session that publishes again what was published before (see replay.h): nothing is saved or
+// confirmed, and no publication altered.
+struct ReplayOf {
+  const Config& published;  // as it was published first: records name its slot and prefix
+  pg::Lsn from;             // what was committed before is left out
+};
+
 struct Session {
   pg::ReplicationStream replication;  // streaming
   std::unique_ptr<pqxx::connection> sql;
@@ -41,8 +48,10 @@ struct Session {
   pg::Lsn slot_confirmed;
   std::chrono::milliseconds status_interval{1000};
   std::optional<pg::SpoolSettings> spool;  // nothing: without streaming
+  std::optional<ReplayOf> replay = {};     // nothing: the daemon's
 
-  // Adds the entry to those of `shapes`, and returns when NATS keeps it.
+  // Adds the entry to those of `shapes`, and returns when NATS keeps it (a replay's are made again
+  // each time).
   void announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry);
 };
 

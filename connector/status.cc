@@ -83,6 +83,7 @@ class Watcher {
       report.postgres_error = one_line(error.what());
       report.postgres_code = remedy_for(error).code;
       report.slot.reset();
+      report.marks.clear();
     }
     try {
       look_at_nats(report);
@@ -102,6 +103,7 @@ class Watcher {
     const pg::ServerInfo server = pg::server_info(*sql_);
     report.version = "PostgreSQL " + server.version_text;
     report.slot = pg::slot_info(*sql_, config_.source.slot);
+    report.marks = marks_of(*sql_, config_.source.slot);
     if (!server.in_recovery) report.wal_end = pg::flushed_wal_lsn(*sql_);
   }
 

@@ -4,7 +4,9 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "connector/marks.h"
 #include "connector/saved_position.h"
 #include "connector/stop.h"
 #include "connector/terminal.h"
@@ -30,6 +32,7 @@ struct StatusReport {
   pg::Lsn wal_end;  // invalid: a standby
   std::string slot_name;
   std::optional<pg::SlotInfo> slot;
+  std::vector<Mark> marks;
   std::chrono::milliseconds replay_window{0};
 
   std::string nats_url;

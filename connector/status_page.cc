@@ -64,6 +64,19 @@ void add_slot(Page& page, const StatusReport& report) {
                                               : "never (max_slot_wal_keep_size is unlimited)");
 }
 
+void add_marks(Page& page, const StatusReport& report) {
+  for (const Mark& mark : report.marks) {
+    const std::string place =
+        fmt::format("{} at {}, holds {} of WAL", mark.name, or_nothing(mark.info.confirmed),
+                    human_bytes(mark.info.retained_bytes));
+    if (mark.usable()) {
+      page.heading("mark", place, mark.info.wal_status == "unreserved" ? page.palette().red : "");
+    } else {
+      page.heading("mark", mark.name + " was invalidated: its WAL is gone", page.palette().red);
+    }
+  }
+}
+
 void add_postgres(Page& page, const StatusReport& report) {
   if (!report.postgres_error.empty()) {
     page.heading("postgres", "cannot be asked: " + report.postgres_error, page.palette().red);
@@ -73,6 +86,7 @@ void add_postgres(Page& page, const StatusReport& report) {
   page.line("WAL end",
             report.wal_end.valid() ? to_string(report.wal_end) : "unknown: a standby in recovery");
   add_slot(page, report);
+  add_marks(page, report);
 }
 
 void add_last(Page& page, const StatusReport& report) {
@@ -150,6 +164,18 @@ Json slot_json(const StatusReport& report) {
   json["retained_bytes"] = slot.retained_bytes;
   json["safe_wal_bytes"] = or_null(slot.safe_wal_bytes);
   return json;
+}
+
+Json marks_json(const StatusReport& report) {
+  Json marks = Json::array();
+  for (const Mark& mark : report.marks) {
+    marks.push_back({{"name", mark.name},
+                     {"slot", mark.slot},
+                     {"lsn", text_or_null(mark.info.confirmed)},
+                     {"wal_status", mark.info.wal_status},
+                     {"retained_bytes", mark.info.retained_bytes}});
+  }
+  return marks;
 }
 
 Json stream_json(const StatusReport& report) {
@@ -232,9 +258,11 @@ std::string status_json(const StatusReport& report, bool one_line) {
     json["postgres"]["version"] = report.version;
     json["postgres"]["wal_lsn"] = text_or_null(report.wal_end);
     json["slot"] = slot_json(report);
+    json["marks"] = marks_json(report);
   } else {
     json["postgres"]["error"] = report.postgres_error;
     json["slot"] = nullptr;
+    json["marks"] = nullptr;
   }
   json["nats"] = {{"reachable", report.nats_error.empty()}};
   if (report.nats_error.empty()) {

@@ -6,8 +6,11 @@
 #include <algorithm>
 #include <chrono>
 #include <random>
+#include <utility>
 
+#include "connector/log.h"
 #include "connector/pump.h"
+#include "connector/reload.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
 #include "pg/error.h"
@@ -43,13 +46,16 @@ class Supervisor {
       : config_(config),
         command_(command),
         wakeup_(wakeup),
-        start_{.permissions = {.adopt = command.adopt, .accept_gap = command.accept_gap},
+        start_{.permissions = {.adopt = command.adopt,
+                               .accept_gap = command.accept_gap,
+                               .from_lsn = command.from_lsn},
                .wal_end = {}},
         until_(command.until_lsn) {}
 
   int run() {
     while (!wakeup_.stop_requested()) {
       try {
+        take_changes();
         if (attempt()) break;
       } catch (const std::exception& error) {
         if (const auto code = fail(error)) return static_cast<int>(*code);
@@ -60,6 +66,35 @@ class Supervisor {
   }
 
  private:
+  // Those that SIGHUP has brought. Within a session they have been looked at, and waited for its
+  // end. Without one there is nothing to look at the servers with: only what may be needed to get
+  // one is taken, and the rest is looked at then.
+  void take_changes() {
+    if (auto next = std::exchange(changed_, std::nullopt)) {
+      config_ = std::move(*next);
+    } else if (wakeup_.take_reload()) {
+      const auto read = reload(config_);
+      look_again_ = read.has_value();
+      if (!read) return;
+      config_.nats = read->nats;
+      config_.log = read->log;
+    } else {
+      return;
+    }
+    configure_logging(config_.log);
+  }
+
+  // Whether the session must end for another configuration.
+  bool look_for_changes(Session& session) {
+    try {
+      changed_ = reload(config_, session);
+    } catch (...) {
+      wakeup_.request_reload();  // once there is a connection again
+      throw;
+    }
+    return changed_.has_value();
+  }
+
   // True when the work is over.
   bool attempt() {
     const auto session = resync(config_, start_, wakeup_);
@@ -73,14 +108,15 @@ class Supervisor {
       until_ = start_.wal_end;
       spdlog::info("running until {}", to_string(*until_));
     }
-    Pump pump(config_, *session, wakeup_, until_);
+    if (std::exchange(look_again_, false)) wakeup_.request_reload();
+    Pump pump(config_, *session, wakeup_, until_, [&] { return look_for_changes(*session); });
     const auto began = std::chrono::steady_clock::now();
     try {
       const auto ended = pump.run();
       if (ended == Pump::Ended::until_reached) {
         spdlog::info("everything committed at or before {} is stored", to_string(*until_));
       }
-      return true;
+      return ended != Pump::Ended::reloaded;
     } catch (...) {
       const bool lived = std::chrono::steady_clock::now() - began > std::chrono::minutes(1);
       if (pump.stored() > 0 || lived) {
@@ -144,7 +180,9 @@ class Supervisor {
 
   static constexpr int refusals_allowed = 3;
 
-  const Config& config_;
+  Config config_;
+  std::optional<Config> changed_;
+  bool look_again_ = false;  // a changed configuration waits for a session
   const RunCommand& command_;
   Wakeup& wakeup_;
   Start start_;

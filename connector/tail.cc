@@ -18,7 +18,9 @@
 #include "connector/message_position.h"
 #include "connector/record_line.h"
 #include "connector/remedy.h"
+#include "connector/stamps.h"
 #include "connector/stop.h"
+#include "connector/subject_filter.h"
 #include "connector/terminal.h"
 #include "connector/verbs.h"
 #include "publisher/consumer.h"
@@ -70,7 +72,10 @@ class Output {
 class Tail {
  public:
   Tail(const Config& config, const TailCommand& command, const Wakeup& wakeup)
-      : config_(config), command_(command), wakeup_(wakeup) {}
+      : config_(config),
+        command_(command),
+        filter_(subject_filter(config, command.subject)),
+        wakeup_(wakeup) {}
 
   void run() {
     milliseconds pause = shortest;
@@ -104,7 +109,7 @@ class Tail {
   void follow(milliseconds& pause) {
     const auto nats = attach_nats(config_);
     choose_start(*nats);
-    publisher::Consumer consumer(*nats, config_.stream.name, command_.subject, *next_);
+    publisher::Consumer consumer(*nats, config_.stream.name, filter_, *next_);
     if (said_lost_) spdlog::info("following again, from message {} on", next_->value);
     said_lost_ = false;
     while (!over()) {
@@ -118,6 +123,21 @@ class Tail {
     }
   }
 
+  publisher::StreamSequence first_shown(publisher::Connection& nats,
+                                        const publisher::StreamInfo& info) const {
+    if (command_.last) {
+      return publisher::nth_last(nats, config_.stream.name, filter_, info.first, info.last,
+                                 *command_.last);
+    }
+    if (command_.from_lsn) {
+      Stamps stamps(nats, config_);
+      if (const auto found = seek(stamps, info, *command_.from_lsn)) return found->sequence;
+      spdlog::warn("the stream ends before {}: following what comes now",
+                   to_string(*command_.from_lsn));
+    }
+    return publisher::StreamSequence(info.last.value + 1);
+  }
+
   void choose_start(publisher::Connection& nats) {
     const auto info = publisher::stream_info(nats, config_.stream.name);
     if (!info && !next_) {
@@ -129,9 +149,7 @@ class Tail {
                              fmt::format("stream {} does not exist", config_.stream.name));
     }
     if (!next_) {
-      next_ = command_.last ? publisher::nth_last(nats, config_.stream.name, command_.subject,
-                                                  info->first, info->last, *command_.last)
-                            : publisher::StreamSequence(info->last.value + 1);
+      next_ = first_shown(nats, *info);
     } else if (info->created != created_) {
       spdlog::warn("stream {} was made anew: following it from its beginning", config_.stream.name);
       next_ = info->first;
@@ -169,7 +187,8 @@ class Tail {
 
   void show_one(const std::string& subject, std::string_view payload) {
     if (!command_.json) {
-      output_.add(record_line(subject, payload, palette_));
+      output_.add(command_.diff ? record_diff(subject, payload, palette_)
+                                : record_line(subject, payload, palette_));
     } else if (!payload.empty() && payload.front() == '{' &&
                payload.find('\n') == std::string_view::npos) {
       output_.add(payload);
@@ -181,6 +200,7 @@ class Tail {
 
   const Config& config_;
   const TailCommand& command_;
+  const std::string filter_;
   const Wakeup& wakeup_;
   const Palette palette_ = palette_for_stdout();
   Output output_;

@@ -1,6 +1,7 @@
-// Drops what `run` has made and what it knows of its place: the slot, the publications whose
-// COMMENT says that walferry made them, and the saved position. Never the stream: its records are
-// the user's. What is not there is no error, so an interrupted teardown can be repeated.
+// Drops what `run` has made and what it knows of its place: the slot and its marks, the
+// publications whose COMMENT says that walferry made them, and the saved position. Never the
+// stream: its records are the user's. What is not there is no error, so an interrupted teardown can
+// be repeated.
 //
 // The slot goes first, since it is what fills a server's disk when nobody reads it, and it goes
 // also while NATS is away. Until the saved position has gone too, `run` stops with 4 instead of
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "connector/attach.h"
+#include "connector/marks.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
@@ -35,7 +37,7 @@ class Teardown {
   int run(bool yes) {
     look_at_postgres();
     look_at_nats();
-    if (!slot_info_ && publications_.empty() && !saved_) {
+    if (!slot_info_ && marks_.empty() && publications_.empty() && !saved_) {
       fmt::print("nothing to drop{}\n", nats_ ? "" : " in PostgreSQL");
       return conclude();
     }
@@ -68,6 +70,15 @@ class Teardown {
                              "pg_terminate_backend({});",
                              slot_info_->active_pid));
     }
+    marks_ = marks_of(*sql_, slot_);
+    for (const Mark& mark : marks_) {
+      if (mark.info.active) {
+        throw Stop(Exit::precondition,
+                   fmt::format("mark {} is in use by the session with pid {}", mark.name,
+                               mark.info.active_pid),
+                   "wait until that session has ended");
+      }
+    }
     for (const std::string& name :
          {config_.source.publication, pg::insert_publication(config_.source.publication)}) {
       const auto info = pg::publication_info(*sql_, name);
@@ -96,6 +107,10 @@ class Teardown {
       line("slot", fmt::format("{} ({}), holds {} of WAL", slot_, pg::describe(config_.source.dsn),
                                human_bytes(slot_info_->retained_bytes)));
     }
+    for (const Mark& mark : marks_) {
+      line("mark", fmt::format("{} (slot {}), holds {} of WAL", mark.name, mark.slot,
+                               human_bytes(mark.info.retained_bytes)));
+    }
     for (const std::string& name : publications_) line("publication", name);
     if (saved_) {
       line("saved position", fmt::format("{} ({})", key_.name(), nats_->connected_url()));
@@ -122,6 +137,10 @@ class Teardown {
     if (slot_info_) {
       pg::drop_slot(*sql_, slot_);
       fmt::print("dropped slot {}\n", slot_);
+    }
+    for (const Mark& mark : marks_) {
+      pg::drop_slot(*sql_, mark.slot);
+      fmt::print("dropped mark {}\n", mark.name);
     }
     {
       pqxx::nontransaction work(*sql_);
@@ -157,6 +176,7 @@ class Teardown {
   std::unique_ptr<publisher::Connection> nats_;  // empty: it does not answer
   Exit nats_code_ = Exit::done;
   std::optional<pg::SlotInfo> slot_info_;
+  std::vector<Mark> marks_;
   std::vector<std::string> publications_;
   bool saved_ = false;
   std::optional<publisher::StreamInfo> stream_;

@@ -61,6 +61,32 @@ TableInfo to_table(const pqxx::row& row) {
   return info;
 }
 
+constexpr const char* slot_query = R"(
+  SELECT slot_name, plugin, database, active, active_pid, confirmed_flush_lsn, restart_lsn,
+         wal_status, safe_wal_size, temporary, two_phase,
+         CASE WHEN pg_is_in_recovery() THEN 0
+              ELSE greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) END AS retained
+    FROM pg_replication_slots)";
+
+SlotInfo to_slot(const pqxx::row& row) {
+  SlotInfo info;
+  info.plugin = row["plugin"].as<std::string>("");
+  info.database = row["database"].as<std::string>("");
+  info.active = row["active"].as<bool>();
+  info.active_pid = row["active_pid"].as<int>(0);
+  info.confirmed = lsn(row["confirmed_flush_lsn"]);
+  info.restart = lsn(row["restart_lsn"]);
+  info.wal_status = row["wal_status"].as<std::string>("lost");
+  if (!row["safe_wal_size"].is_null()) {
+    const auto safe = row["safe_wal_size"].as<std::int64_t>();
+    info.safe_wal_bytes = safe > 0 ? static_cast<std::uint64_t>(safe) : 0;
+  }
+  info.retained_bytes = row["retained"].as<std::uint64_t>(0);
+  info.temporary = row["temporary"].as<bool>();
+  info.two_phase = row["two_phase"].as<bool>();
+  return info;
+}
+
 }  // namespace
 
 std::unique_ptr<pqxx::connection> connect_sql(const std::string& dsn) {
@@ -103,31 +129,25 @@ ServerInfo server_info(pqxx::connection& sql) {
 }
 
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot) {
-  const pqxx::result result = query(sql, fmt::format(R"(
-    SELECT plugin, database, active, active_pid, confirmed_flush_lsn, restart_lsn, wal_status,
-           safe_wal_size, temporary, two_phase,
-           CASE WHEN pg_is_in_recovery() THEN 0
-                ELSE greatest(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn), 0) END AS retained
-      FROM pg_replication_slots WHERE slot_name = {})",
-                                                     sql.quote(slot)));
+  const pqxx::result result =
+      query(sql, fmt::format("{} WHERE slot_name = {}", slot_query, sql.quote(slot)));
   if (result.empty()) return std::nullopt;
-  const pqxx::row row = result[0];
-  SlotInfo info;
-  info.plugin = row["plugin"].as<std::string>("");
-  info.database = row["database"].as<std::string>("");
-  info.active = row["active"].as<bool>();
-  info.active_pid = row["active_pid"].as<int>(0);
-  info.confirmed = lsn(row["confirmed_flush_lsn"]);
-  info.restart = lsn(row["restart_lsn"]);
-  info.wal_status = row["wal_status"].as<std::string>("lost");
-  if (!row["safe_wal_size"].is_null()) {
-    const auto safe = row["safe_wal_size"].as<std::int64_t>();
-    info.safe_wal_bytes = safe > 0 ? static_cast<std::uint64_t>(safe) : 0;
-  }
-  info.retained_bytes = row["retained"].as<std::uint64_t>(0);
-  info.temporary = row["temporary"].as<bool>();
-  info.two_phase = row["two_phase"].as<bool>();
-  return info;
+  return to_slot(result[0]);
+}
+
+std::map<std::string, SlotInfo> slots_beginning(pqxx::connection& sql, const std::string& prefix) {
+  const pqxx::result result =
+      query(sql, fmt::format("{} WHERE starts_with(slot_name, {})", slot_query, sql.quote(prefix)));
+  std::map<std::string, SlotInfo> slots;
+  for (const auto& row : result) slots.emplace(row["slot_name"].c_str(), to_slot(row));
+  return slots;
+}
+
+Lsn copy_slot(pqxx::connection& sql, const std::string& from, const std::string& to) {
+  query(sql, fmt::format("SELECT pg_copy_logical_replication_slot({}, {})", sql.quote(from),
+                         sql.quote(to)));
+  const auto copy = slot_info(sql, to);
+  return copy ? copy->confirmed.value_or(Lsn()) : Lsn();
 }
 
 Lsn flushed_wal_lsn(pqxx::connection& sql) {

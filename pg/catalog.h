@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <pqxx/pqxx>
@@ -65,6 +66,11 @@ std::unique_ptr<pqxx::connection> connect_sql(const std::string& dsn);
 
 ServerInfo server_info(pqxx::connection& sql);
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot);
+// The slots whose names begin so, by name.
+std::map<std::string, SlotInfo> slots_beginning(pqxx::connection& sql, const std::string& prefix);
+// Another permanent slot at the confirmed position of `from`; returns that position. A session that
+// reads `from` is not disturbed.
+Lsn copy_slot(pqxx::connection& sql, const std::string& from, const std::string& to);
 // The server's WAL position. Not the insert position, which may stand behind a page's header that
 // no record has reached yet.
 Lsn flushed_wal_lsn(pqxx::connection& sql);

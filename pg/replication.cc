@@ -121,6 +121,19 @@ Lsn ReplicationStream::create_slot(const std::string& slot) {
   return lsn_or_throw(PQgetvalue(result.get(), 0, 1));
 }
 
+Lsn ReplicationStream::copy_temporarily(const std::string& from, const std::string& to) {
+  const PgResult copied =
+      command(fmt::format("SELECT pg_copy_logical_replication_slot({}, {}, true)",
+                          quote_literal(from), quote_literal(to)),
+              PGRES_TUPLES_OK);
+  const PgResult place = command(
+      fmt::format("SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = {}",
+                  quote_literal(to)),
+      PGRES_TUPLES_OK);
+  if (PQntuples(place.get()) != 1) throw ProtocolError("a copied slot is not there");
+  return lsn_or_throw(PQgetvalue(place.get(), 0, 0));
+}
+
 void ReplicationStream::start(const std::string& slot, Lsn from,
                               std::span<const std::string> publications, bool streaming) {
   std::string names;

@@ -55,6 +55,10 @@ class ReplicationStream {
   // Creates a permanent pgoutput slot and returns its consistent point.
   Lsn create_slot(const std::string& slot);
 
+  // A temporary copy of a slot, at its confirmed position, which is returned: gone with this
+  // connection, the only one that can read it. A session that reads `from` is not disturbed.
+  Lsn copy_temporarily(const std::string& from, const std::string& to);
+
   // Begins to stream. The server jumps forward, silently, to the slot's confirmed position. The
   // options are the same in every run: what is received is a function of WAL alone. `streaming`
   // (protocol 2) sends parts of transactions early; WholeTransactions makes the same of it.

@@ -74,20 +74,20 @@ void SpoolFile::write(std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail("a transaction in progress cannot be written");
+    if (written < 0) fail("a file cannot be written");
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
 }
 
 void SpoolFile::rewind() {
-  if (::lseek(fd_, 0, SEEK_SET) != 0) fail("a transaction cannot be read back");
+  if (::lseek(fd_, 0, SEEK_SET) != 0) fail("a file cannot be read back");
 }
 
 std::size_t SpoolFile::read(char* into, std::size_t size) {
   while (true) {
     const ssize_t got = ::read(fd_, into, size);
     if (got >= 0) return static_cast<std::size_t>(got);
-    if (errno != EINTR) fail("a transaction cannot be read back");
+    if (errno != EINTR) fail("a file cannot be read back");
   }
 }
 

@@ -133,6 +133,11 @@ std::optional<StoredMessage> get_message(Connection& nats, const std::string& st
   return ask(nats, stream, {{"seq", sequence.value}});
 }
 
+std::optional<StoredMessage> next_message(Connection& nats, const std::string& stream,
+                                          StreamSequence from, const std::string& filter) {
+  return ask(nats, stream, {{"seq", from.value}, {"next_by_subj", filter}});
+}
+
 std::optional<StoredMessage> last_message(Connection& nats, const std::string& stream,
                                           const std::string& filter) {
   return ask(nats, stream, {{"last_by_subj", filter}});

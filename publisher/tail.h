@@ -28,6 +28,9 @@ struct StoredMessage {
 // Nothing when that message was deleted, purged or has expired.
 std::optional<StoredMessage> get_message(Connection& nats, const std::string& stream,
                                          StreamSequence sequence);
+// The first message with this sequence or a higher one whose subject matches `filter` (">": any).
+std::optional<StoredMessage> next_message(Connection& nats, const std::string& stream,
+                                          StreamSequence from, const std::string& filter);
 // The newest message whose subject matches `filter`, wildcards allowed.
 std::optional<StoredMessage> last_message(Connection& nats, const std::string& stream,
                                           const std::string& filter);

@@ -57,6 +57,17 @@ class CommandLine : public testing::Test {
   void TearDown() override { ::unsetenv("WALFERRY_CONFIG"); }
 };
 
+TEST_F(CommandLine, VerifyTakesTablesAndItsFlags) {
+  const auto all = parsed<VerifyCommand>({"verify", "--config", "c"});
+  EXPECT_TRUE(all.tables.empty());
+  EXPECT_FALSE(all.partial || all.json);
+  const auto some = parsed<VerifyCommand>(
+      {"verify", "public.a", "--partial", "\"S\".\"b.c\"", "--json", "--config", "c"});
+  EXPECT_EQ(some.tables, (std::vector<std::string>{"public.a", "\"S\".\"b.c\""}));
+  EXPECT_TRUE(some.partial && some.json);
+  expect_refused({"verify", "a", "--config", "c"}, "\"a\"");
+}
+
 TEST_F(CommandLine, RunTakesItsFlags) {
   const RunCommand plain = parsed<RunCommand>({"run", "--config", "f"});
   EXPECT_FALSE(plain.adopt || plain.accept_gap || plain.until_current || plain.until_lsn);
@@ -65,6 +76,46 @@ TEST_F(CommandLine, RunTakesItsFlags) {
   EXPECT_TRUE(all.adopt && all.accept_gap && !all.until_current);
   EXPECT_EQ(all.until_lsn, pg::Lsn(0x1016B3748));
   EXPECT_TRUE(parsed<RunCommand>({"run", "--config", "f", "--until", "current"}).until_current);
+  EXPECT_FALSE(plain.from_lsn);
+  EXPECT_EQ(parsed<RunCommand>({"run", "--config", "f", "--from-lsn", "0/10"}).from_lsn,
+            pg::Lsn(0x10));
+}
+
+TEST_F(CommandLine, SeekTakesAnLsnOrATime) {
+  const auto lsn = parsed<SeekCommand>({"seek", "--config", "f", "0/16B3748", "--json"});
+  EXPECT_EQ(std::get<pg::Lsn>(lsn.target), pg::Lsn(0x16B3748));
+  EXPECT_TRUE(lsn.json);
+  const auto time = parsed<SeekCommand>({"seek", "--config", "f", "2000-01-01T00:00:01Z"});
+  EXPECT_EQ(std::get<pg::Timestamp>(time.target), pg::Timestamp{1'000'000});
+  EXPECT_FALSE(time.json);
+  EXPECT_TRUE(std::holds_alternative<pg::Timestamp>(
+      parsed<SeekCommand>({"seek", "--config", "f", "5m ago"}).target));
+}
+
+TEST_F(CommandLine, MarkMakesListsOrDrops) {
+  using Action = MarkCommand::Action;
+  const auto mark = [](std::vector<const char*> more) {
+    more.insert(more.begin(), {"mark", "--config", "f"});
+    return parsed<MarkCommand>(more);
+  };
+  EXPECT_TRUE(mark({"a_1"}).action == Action::add && mark({"a_1"}).name == "a_1");
+  EXPECT_TRUE(mark({"--drop", "a"}).action == Action::drop && mark({"--drop", "a"}).name == "a");
+  EXPECT_TRUE(mark({"--list"}).action == Action::list && !mark({"--list"}).json);
+  EXPECT_TRUE(mark({}).action == Action::list);
+  EXPECT_TRUE(mark({"--json"}).json);
+}
+
+TEST_F(CommandLine, ReplayTakesItsRangeAndItsStream) {
+  const auto plain = parsed<ReplayCommand>({"replay", "--config", "f", "--from-lsn", "0/10"});
+  EXPECT_EQ(plain.from, pg::Lsn(0x10));
+  EXPECT_FALSE(plain.to);
+  EXPECT_EQ(plain.stream + plain.subject_prefix, "");
+  const auto all =
+      parsed<ReplayCommand>({"replay", "--config", "f", "--from-lsn", "0/10", "--to-lsn", "0/20",
+                             "--stream", "AGAIN", "--subject-prefix", "once.more"});
+  EXPECT_EQ(all.to, pg::Lsn(0x20));
+  EXPECT_EQ(all.stream, "AGAIN");
+  EXPECT_EQ(all.subject_prefix, "once.more");
 }
 
 TEST_F(CommandLine, OtherVerbsTakeTheirFlags) {
@@ -86,6 +137,13 @@ TEST_F(CommandLine, TailTakesSubjectAndLast) {
   EXPECT_EQ(all.subject, "cdc.*.orders.>");
   EXPECT_EQ(all.last, 10U);
   EXPECT_TRUE(all.json);
+  EXPECT_FALSE(plain.diff);
+  const TailCommand from =
+      parsed<TailCommand>({"tail", "--config", "f", "--from-lsn", "0/10", "--diff", "public.t"});
+  EXPECT_EQ(from.from_lsn, pg::Lsn(0x10));
+  EXPECT_EQ(from.subject, "public.t");
+  EXPECT_TRUE(from.diff);
+  EXPECT_EQ(parsed<TailCommand>({"tail", "--config", "f", "\"a b\".c"}).subject, "\"a b\".c");
   EXPECT_EQ(parsed<TailCommand>({"tail", "--config", "f", "status"}).subject, "status");
 }
 
@@ -119,35 +177,32 @@ TEST_F(CommandLine, HelpGoesToStandardOutputWithAnExample) {
   const Outcome outcome = parse({"--help"});
   EXPECT_EQ(std::get<int>(outcome.result), 0);
   EXPECT_THAT(outcome.err, IsEmpty());
-  for (const char* verb : {"run", "check", "status", "tail", "teardown", "version"}) {
+  for (const char* verb :
+       {"run", "check", "status", "tail", "seek", "replay", "mark", "teardown", "version"}) {
     EXPECT_THAT(outcome.out, HasSubstr(std::string("\n  ") + verb + " "));
     const Outcome of_verb = parse({verb, "--help"});
     EXPECT_EQ(std::get<int>(of_verb.result), 0);
     EXPECT_THAT(of_verb.out, HasSubstr(std::string("Example:\n  walferry ") + verb));
-    EXPECT_THAT(of_verb.out, Not(HasSubstr("--from-lsn")));
   }
-  for (const char* verb : {"init", "seek", "replay", "mark", "snapshot", "verify"}) {
+  for (const char* verb : {"init", "snapshot"}) {
     EXPECT_THAT(outcome.out, Not(HasSubstr(std::string("\n  ") + verb + " ")));
   }
 }
 
 TEST_F(CommandLine, VerbsThatAreNotBuiltAreRefusedByName) {
-  for (const char* verb : {"init", "seek", "replay", "mark", "snapshot", "verify"}) {
+  for (const char* verb : {"init", "snapshot"}) {
     const std::string problem = std::string(verb) + ": not built yet in this version";
     expect_refused({verb}, problem);
     expect_refused({verb, "--help"}, problem);
     expect_refused({verb, "--config", "f", "x", "--dsn", "y"}, problem);
   }
-  expect_refused({"run", "--config", "f", "--from-lsn", "0/1"},
-                 "walferry run: --from-lsn: not built yet in this version");
-  expect_refused({"tail", "--config", "f", "--from-lsn", "0/1"},
-                 "walferry tail: --from-lsn: not built yet in this version");
 }
 
 TEST_F(CommandLine, NonsenseIsAUsageError) {
   expect_refused({}, "VERB");
   expect_refused({"rnu"}, "\"rnu\" is no verb; did you mean run?");
-  expect_refused({"frobnicate"}, "there are run, check, status, tail, teardown, version");
+  expect_refused({"frobnicate"},
+                 "there are run, check, status, tail, seek, replay, mark, verify, teardown");
   expect_refused({"--config", "f", "run"}, "--config");
   expect_refused({"run", "--config"}, "--config");
   expect_refused({"run", "--config="}, "--config");
@@ -156,6 +211,17 @@ TEST_F(CommandLine, NonsenseIsAUsageError) {
   expect_refused({"run", "--config", "f", "extra"}, "extra");
   expect_refused({"run", "--config", "f", "check"}, "check");
   expect_refused({"check", "--config", "f", "--adopt"}, "--adopt");
+  expect_refused({"run", "--config", "f", "--from-lsn", "x"}, "no LSN");
+  expect_refused({"tail", "--config", "f", "--from-lsn", "0/1", "--last", "1"}, "excludes");
+  expect_refused({"tail", "--config", "f", "--diff", "--json"}, "excludes");
+  expect_refused({"seek", "--config", "f"}, "LSN-or-TIME");
+  expect_refused({"seek", "--config", "f", "yesterday"}, "neither an LSN");
+  expect_refused({"mark", "--config", "f", "a", "--drop", "b"}, "excludes");
+  expect_refused({"mark", "--config", "f", "--list", "--drop", "b"}, "excludes");
+  expect_refused({"mark", "--config", "f", "Big"}, "a-z, 0-9 and _");
+  expect_refused({"mark", "--config", "f", "a_mark_b"}, "_mark_");
+  expect_refused({"replay", "--config", "f"}, "--from-lsn");
+  expect_refused({"replay", "--config", "f", "--from-lsn", "0/1", "--stream", "a.b"}, "--stream");
   expect_refused({"run", "--config", "f", "--until", "now"}, "write --until current");
   expect_refused({"run", "--config", "f", "--until", "current", "--until-lsn", "0/1"}, "excludes");
   expect_refused({"tail", "--config", "f", "a..b"}, "is no NATS subject");

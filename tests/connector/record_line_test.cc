@@ -11,6 +11,10 @@ std::string line(const std::string& payload) {
   return record_line("cdc.public.orders.update", payload, {});
 }
 
+std::string diff(const std::string& payload) {
+  return record_diff("cdc.public.orders.update", payload, {});
+}
+
 // A record with these parts, as walferry writes it.
 std::string record(const std::string& op, const std::string& key, const std::string& before,
                    const std::string& after, const std::string& more = "") {
@@ -127,6 +131,39 @@ TEST(RecordLine, OfADebeziumEnvelopeReadsTheSame) {
   for (const char* wrong : {"x", "cc"}) {
     EXPECT_NE(line(envelope(wrong, "null", "null")).find("message   cdc.public"),
               std::string::npos);
+  }
+}
+
+TEST(RecordDiff, HasALineForEachColumnThatChanged) {
+  const std::string head =
+      "2026-11-23 10:00:00.123  update    public.orders  id=1  0/16B3748:3 commit";
+  EXPECT_EQ(diff(record("update", R"({"id":1})", R"({"id":1,"a":"x","b":2,"long":"1"})",
+                        R"({"id":1,"a":"x","b":3,"long":null})")),
+            head + "\n    b     2 → 3\n    long  1 → null");
+  EXPECT_EQ(diff(record("update", R"({"id":1})", R"({"id":1,"a":"x"})", R"({"id":1,"a":"x"})")),
+            head + "\n    (no value changed)");
+}
+
+TEST(RecordDiff, SaysWhatIsKnownWithoutTheOldRow) {
+  EXPECT_EQ(diff(record("update", R"({"id":2})", R"({"id":1})", R"({"id":2,"a":"x"})",
+                        R"(,"unchanged":["doc"])")),
+            "2026-11-23 10:00:00.123  update    public.orders  id=1→2  0/16B3748:3 commit\n"
+            "    a    → x\n    doc  (unchanged)");
+  EXPECT_TRUE(diff(record("update", R"({"id":1})", "null", R"({"id":1})"))
+                  .ends_with("\n    (the key alone)"));
+}
+
+TEST(RecordDiff, ColoursOldAndNew) {
+  const std::string text =
+      record_diff("s", record("update", "null", R"({"a":"x"})", R"({"a":"y"})"), colours());
+  EXPECT_NE(text.find("\n    a  \x1b[31mx\x1b[0m → \x1b[32my\x1b[0m"), std::string::npos) << text;
+}
+
+TEST(RecordDiff, OfAnythingElseIsItsLine) {
+  for (const std::string& payload :
+       {record("insert", R"({"id":1})", "null", R"({"id":1,"a":"x"})"),
+        record("delete", R"({"id":1})", R"({"id":1,"a":"x"})", "null"), std::string("no json")}) {
+    EXPECT_EQ(diff(payload), line(payload));
   }
 }
 

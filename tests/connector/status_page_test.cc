@@ -76,6 +76,21 @@ TEST(StatusText, ShowsBothSides) {
   }
 }
 
+TEST(StatusText, ShowsMarksAndWhatTheyHold) {
+  StatusReport report = running();
+  Mark mark{.name = "a", .slot = "walferry_mark_a", .info = {}};
+  mark.info.confirmed = pg::Lsn(0x800);
+  mark.info.retained_bytes = 3072;
+  mark.info.wal_status = "reserved";
+  report.marks = {mark};
+  EXPECT_THAT(status_text(report, {}), HasSubstr("mark       a at 0/800, holds 3.0 KiB of WAL"));
+  const auto json = nlohmann::json::parse(status_json(report, false));
+  EXPECT_EQ(json.at("marks").at(0).at("lsn"), "0/800");
+  EXPECT_EQ(json.at("marks").at(0).at("retained_bytes"), 3072);
+  report.marks[0].info.wal_status = "lost";
+  EXPECT_THAT(status_text(report, {}), HasSubstr("a was invalidated"));
+}
+
 TEST(StatusText, SaysWhatIsNotThere) {
   StatusReport report = running();
   report.slot.reset();

@@ -1,0 +1,87 @@
+#include "connector/replay.h"
+
+#include <fmt/format.h>
+
+#include "connector/stop.h"
+
+namespace connector {
+
+std::string replay_id(const std::string& slot, pg::Lsn from) {
+  return fmt::format("{}_replay_{}", slot, to_hex16(from));
+}
+
+Config replay_config(const Config& config, const ReplayCommand& command) {
+  Config target = config;
+  target.stream.name = command.stream.empty() ? config.stream.name + "_REPLAY" : command.stream;
+  target.stream.subject_prefix = command.subject_prefix.empty()
+                                     ? "replay." + config.stream.subject_prefix
+                                     : command.subject_prefix;
+  if (target.stream.name == config.stream.name) {
+    throw Stop(Exit::usage,
+               fmt::format("--stream {} is the stream that is replayed: its order would be broken",
+                           config.stream.name),
+               "name another stream; into the same one only order = \"dedup\" allows a replay, "
+               "which is not built yet in this version");
+  }
+  if ((target.stream.subject_prefix + ".").starts_with(config.stream.subject_prefix + ".")) {
+    throw Stop(
+        Exit::usage,
+        fmt::format("--subject-prefix {} lies under {}, whose subjects stream {} takes",
+                    target.stream.subject_prefix, config.stream.subject_prefix, config.stream.name),
+        "choose a prefix that begins otherwise");
+  }
+  target.stream.subjects.clear();  // those of the other stream
+  target.stream.create = true;
+  target.source.slot = replay_id(config.source.slot, command.from);
+  return target;
+}
+
+Reread::Known replayed(const std::string& stream, const publisher::StreamInfo& info,
+                       std::vector<StoredRecord> window, pg::Lsn wal_end) {
+  const std::string way_out =
+      fmt::format("delete it (nats stream rm {}), or name another one with --stream", stream);
+  Reread::Known known;
+  known.first = info.first;
+  known.last = info.last;
+  known.anchor_sequence = info.last;
+  known.wal_end = wal_end;
+  // Compared by order alone: under which settings they were stored is not known.
+  known.strict_from = publisher::StreamSequence(info.last.value + 1);
+  known.thinned = info.thinned;
+  if (info.last.value == 0) return known;
+  if (window.empty() || window.back().sequence != info.last) {
+    throw Stop(Exit::precondition,
+               fmt::format("stream {} is no longer whole: its last message, {}, was deleted or has "
+                           "expired, so that it cannot tell how far a replay has come",
+                           stream, info.last.value),
+               way_out);
+  }
+  for (const StoredRecord& record : window) {
+    if (record.position) continue;
+    throw Stop(Exit::precondition,
+               fmt::format("stream {} holds other messages than those of a replay from this "
+                           "position (message {} is one)",
+                           stream, record.sequence.value),
+               way_out);
+  }
+  known.anchor = *window.back().position;
+  known.stored = std::move(window);
+  return known;
+}
+
+ReplayPoint require_point(const std::vector<ReplayPoint>& points, pg::Lsn from) {
+  if (const auto point = nearest_before(points, from)) return *point;
+  const auto first = oldest(points);
+  if (!first) {
+    throw Stop(Exit::precondition, "there is neither a slot nor a mark to read from",
+               "`walferry run` makes the slot");
+  }
+  throw Stop(Exit::position_lost,
+             fmt::format("{} cannot be read any more: slot and marks reach back to {}, the oldest "
+                         "position that --from-lsn can name",
+                         to_string(from), to_string(*first)),
+             fmt::format("--from-lsn {}; a mark (walferry mark NAME) holds what is wanted later",
+                         to_string(*first)));
+}
+
+}  // namespace connector
