@@ -98,9 +98,10 @@ Findings slot_state(const Config& config, const pg::SlotInfo& slot, const pg::Se
   return found;
 }
 
-// Unlogged and temporary tables under a pattern are passed over.
+// Unlogged tables under a pattern are passed over, and so would be temporary ones, which are in
+// their session's own schema.
 Findings pattern_findings(const Config& config, pqxx::connection& sql,
-                          const std::vector<std::string>& unfit) {
+                          const std::vector<pg::TableInfo>& unfit) {
   const TableSelection selection(config);
   Findings found;
   for (const TableConfig& table : config.tables) {
@@ -114,7 +115,10 @@ Findings pattern_findings(const Config& config, pqxx::connection& sql,
         continue;
       }
       const std::string name = quoted_name(info.schema, info.name);
-      if (std::count(unfit.begin(), unfit.end(), name) > 0) continue;  // said already
+      const bool said = std::any_of(unfit.begin(), unfit.end(), [&](const pg::TableInfo& other) {
+        return other.oid == info.oid;
+      });
+      if (said) continue;
       found.push_back(
           {Verdict::warn, "table " + readable_name(name),
            fmt::format("table {} is unlogged or temporary: it has no WAL, and {}.* passes "

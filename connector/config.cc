@@ -49,6 +49,12 @@ void read_source(Section section, SourceConfig& source) {
   section.size("replay_window_max", source.replay_window_max, 1, no_limit, "off");
   section.texts("messages", source.messages, check_message_prefix);
   section.one_of("streaming", source.streaming, {"off", "on"});
+  if (source.streaming == "on" && source.origin == "none") {
+    section.problem("streaming",
+                    "\"on\" does not go together with origin = \"none\": of a transaction that is "
+                    "still running PostgreSQL does not say for sure whether it was replicated; "
+                    "change one");
+  }
   section.text("spill_dir", source.spill_dir, check_spill_dir);
   section.size("spill_max", source.spill_max, smallest_spill, no_limit);
 }
@@ -165,6 +171,11 @@ void read_publish(Section section, PublishConfig& publish) {
     section.problem("pack",
                     "\"transaction\" does not go together with format = \"cloudevents\", whose "
                     "headers are of one change; change one");
+  }
+  if (publish.oversize == "split" && publish.format == "cloudevents") {
+    section.problem("oversize",
+                    "\"split\" does not go together with format = \"cloudevents\", since a part of "
+                    "an event is none; use \"omit\" or \"stop\" (and a larger max_message)");
   }
   if (sizes && publish.max_in_flight_bytes < publish.max_message) {
     section.problem(

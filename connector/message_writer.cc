@@ -65,7 +65,7 @@ void MessageWriter::release(bool last) {
   if (!held_.raw) {
     if (!held_.removal.empty()) finish_(held_.removal, false);
     finish_(held_.body, last);
-  } else if (last) {
+  } else if (last && held_.position.ordinal > 0) {  // 0: a message outside of any transaction
     held_.headers.emplace_back("Walferry-Tx-Last", "true");
   }
   if (config_.publish.pack == "transaction" && !held_.raw && join(held_)) {

@@ -69,16 +69,19 @@ Findings table_findings(const TableSelection::Resolved& resolved) {
   for (const std::string& name : resolved.missing) {
     found.push_back(
         {Verdict::fail, "table " + readable_name(name),
-         fmt::format("table {} does not exist in this database (a view or a foreign table has no "
-                     "WAL, and does not count)",
+         fmt::format("table {} does not exist in this database (a view, a foreign table and a "
+                     "temporary one have no WAL, and do not count)",
                      readable_name(name)),
          "create it, or take its [[table]] out"});
   }
-  for (const std::string& name : resolved.unfit) {
-    found.push_back(
-        {Verdict::fail, "table " + readable_name(name),
-         fmt::format("table {} is unlogged or temporary: it has no WAL", readable_name(name)),
-         fmt::format("ALTER TABLE {} SET LOGGED;", name)});
+  for (const pg::TableInfo& table : resolved.unfit) {
+    const std::string name = quoted_name(table.schema, table.name);
+    const bool temporary = table.persistence == 't';
+    found.push_back({Verdict::fail, "table " + readable_name(name),
+                     fmt::format("table {} is {}: it has no WAL", readable_name(name),
+                                 temporary ? "temporary" : "unlogged"),
+                     temporary ? "take its [[table]] out, or create a table that is not temporary"
+                               : fmt::format("ALTER TABLE {} SET LOGGED;", name)});
   }
   return found;
 }

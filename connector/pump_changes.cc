@@ -215,10 +215,12 @@ void Pump::write(const Table& table, pg::Row row, pg::Row old, HeldRecord& held,
     put(row, old);
     if (!fits() && config_.publish.oversize == "omit") {
       Omission omission(row, old);
-      const auto no_key = [&](std::size_t column) {
-        return table.encoder->shows(column) && !table.encoder->is_key(column);
+      // What a mask leaves of a value is small.
+      const auto may = [&](std::size_t column) {
+        return table.encoder->shows(column) && !table.encoder->is_key(column) &&
+               table.gate.choice().mask(column) == Mask::none;
       };
-      while (!fits() && omission.take_largest(no_key)) {
+      while (!fits() && omission.take_largest(may)) {
         held.body.clear();
         held.removal.clear();
         put(omission.row(), omission.old());

@@ -6,7 +6,6 @@
 #include "connector/saved_position.h"
 #include "connector/stop.h"
 #include "pg/publication.h"
-#include "pg/table_columns.h"
 
 namespace connector {
 
@@ -24,16 +23,38 @@ TableGate::TableGate(const TableConfig& config, const pg::Relation& relation,
   };
   for (const std::string& column : choice_.missing_key()) refuse(column, "key names");
   if (!config.pattern && !choice_.unseen().empty()) {
-    // Where the table has it today, this shape is of a time before. Where it has not, the column
-    // may have been renamed, and would be shown.
+    // Where the table has it today, this shape may be of a time before. Where it has not, the
+    // column may have been renamed, and would be shown.
     const pg::TableColumns today = pg::table_columns(sql, relation.id.value);
     for (const std::string& column : choice_.unseen()) {
       if (today.find(column) == nullptr) refuse(column, "mask or exclude names");
     }
+    refuse_former_names(relation, today, at);
   }
   if (!where_.empty()) {
     server_since_ = pg::filter_in_force(sql, {publication, pg::insert_publication(publication)},
                                         relation.id, where_);
+  }
+}
+
+// A column that is to be hidden may have had another name for a while: any that stood here and does
+// no longer. (Where that name has gone to another column since, nobody can tell.)
+void TableGate::refuse_former_names(const pg::Relation& relation, const pg::TableColumns& today,
+                                    pg::Lsn at) const {
+  for (std::size_t i = 0; i < relation.columns.size(); ++i) {
+    const pg::Column& column = relation.columns[i];
+    const bool open = (choice_.shown(i) || column.key) && choice_.mask(i) == Mask::none;
+    if (!open || today.find(column.name) != nullptr) continue;
+    throw Stop(Exit::precondition,
+               fmt::format(
+                   "table {}, position {}: the table had no column \"{}\" there, which its mask or "
+                   "exclude names, but \"{}\", which is gone today and may be the same column "
+                   "under another name",
+                   name_, to_string(at), choice_.unseen().front(), column.name),
+               fmt::format(
+                   "name the columns to be published, without \"{}\", in its columns (in the place "
+                   "of exclude) until walferry is past that position",
+                   column.name));
   }
 }
 

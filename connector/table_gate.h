@@ -17,6 +17,7 @@
 #include "connector/row_filter.h"
 #include "connector/table_choice.h"
 #include "pg/change.h"
+#include "pg/table_columns.h"
 #include "pg/types.h"
 
 namespace connector {
@@ -51,6 +52,8 @@ class TableGate {
   template <class Change>
   RowFilter::Left filtered(const Change& change, pg::Position position);
   void require_key(Op op, pg::Position position) const;
+  void refuse_former_names(const pg::Relation& relation, const pg::TableColumns& today,
+                           pg::Lsn at) const;
 
   std::string name_;
   TableChoice choice_;

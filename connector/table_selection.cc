@@ -62,7 +62,7 @@ TableSelection::Resolved TableSelection::resolve(pqxx::connection& sql) const {
     if (!table) {
       resolved.missing.push_back(quoted_name(config.schema, config.table));
     } else if (table->persistence != 'p') {
-      resolved.unfit.push_back(quoted_name(config.schema, config.table));
+      resolved.unfit.push_back(*table);
     } else {
       found.emplace(std::pair(table->schema, table->name), *table);
     }

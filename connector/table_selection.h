@@ -27,7 +27,7 @@ class TableSelection {
   struct Resolved {
     std::vector<pg::TableInfo> tables;  // what publications must cover, each once
     std::vector<std::string> missing;   // configured by name, and not there
-    std::vector<std::string> unfit;     // there, but unlogged or temporary: no WAL to read
+    std::vector<pg::TableInfo> unfit;   // there, but unlogged or temporary: no WAL to read
   };
   Resolved resolve(pqxx::connection& sql) const;
 

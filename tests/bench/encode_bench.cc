@@ -1,5 +1,6 @@
-// What the encoder costs a row: the eight columns of `./dev bench`, from pgoutput's bytes to the
-// finished record, and values of structured types on their own.
+// What the encoder costs a row: the eight columns of `./dev bench`, from their texts, as the
+// decoder hands them on, to the finished record; and values of structured types on their own.
+// Decoding pgoutput's message is not in it.
 #include <benchmark/benchmark.h>
 
 #include <string>

@@ -126,6 +126,8 @@ TEST(ConfigRefuses, Spilling) {
       {{with("source.streaming = \"parallel\""),
         "f.toml:1: source.streaming: \"parallel\" is not known; use \"off\" or \"on\""},
        {with("source.streaming = true"), "f.toml:1: source.streaming: "},
+       {with("source.streaming = \"on\"\nsource.origin = \"none\""),
+        "f.toml:1: source.streaming: \"on\" does not go together with origin = \"none\""},
        {with("source.spill_max = \"0\""), "f.toml:1: source.spill_max: "},
        {with("source.spill_max = \"1023KiB\""), "f.toml:1: source.spill_max: "},
        {with("source.spill_dir = \"tmp\""),
@@ -196,6 +198,10 @@ TEST(ConfigRefuses, PublishAndLog) {
        {with("log.level = \"loud\""),
         "f.toml:1: log.level: \"loud\" is not known; use \"trace\" or \"debug\""},
        {with("publish.format = \"avro\""), "f.toml:1: publish.format: "},
+       {with("publish = { format = \"cloudevents\", pack = \"transaction\" }"),
+        "f.toml:1: publish.pack: \"transaction\" does not go together with format"},
+       {with("publish = { format = \"cloudevents\", oversize = \"split\" }"),
+        "f.toml:1: publish.oversize: \"split\" does not go together with format"},
        {with("log.format = \"xml\""), "f.toml:1: log.format: "}});
 }
 

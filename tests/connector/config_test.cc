@@ -80,7 +80,7 @@ TEST(ConfigFiles, UnreadableFileIsNamedWithTheReason) {
   EXPECT_EQ(problem_of("/"), "/: cannot be read: Is a directory");
 }
 
-// No key at its default.
+// No key at its default, but for origin, which one of the others does not go together with.
 const std::string every_key = R"(
 [source]
 dsn = "postgresql://w@db1,db2/app"
@@ -88,7 +88,7 @@ slot = "s_1"
 publication = "My Pub"
 exclude_tables = ["public.x", 'a."*"']
 messages = ["audit", "*"]
-origin = "none"
+origin = "any"
 replay_window = "90s"
 replay_window_max = "0"
 streaming = "on"
@@ -148,7 +148,7 @@ TEST(Config, EveryKeyReachesItsField) {
                      .publication = "My Pub",
                      .exclude_tables = {"public.x", "a.\"*\""},
                      .messages = {"audit", "*"},
-                     .origin = "none",
+                     .origin = "any",
                      .replay_window = milliseconds(90'000),
                      .replay_window_max = 0,
                      .streaming = "on",

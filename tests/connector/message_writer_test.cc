@@ -101,6 +101,17 @@ TEST(MessageWriter, ALogicalMessageIsRawAndSaysInAHeaderThatItIsTheLast) {
                                           {"Walferry-Prefix", "p"}, {"Walferry-Tx-Last", "true"}}));
 }
 
+TEST(MessageWriter, ALogicalMessageOutsideOfTransactionsIsNoTransactionsLast) {
+  Writer writer({});
+  HeldRecord& held = writer.writer().hold({pg::Lsn(0x20), 0});
+  held.subject = "cdc._message.p";
+  held.body = "x";
+  held.raw = true;
+  writer.writer().commit();
+  EXPECT_THAT(writer.payloads(), ElementsAre("x"));
+  EXPECT_TRUE(writer.sent()[0].headers.empty());
+}
+
 TEST(MessageWriter, ASchemaRecordStandsBetween) {
   Writer writer({});
   writer.change(1, "a");

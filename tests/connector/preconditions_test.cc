@@ -91,13 +91,17 @@ TEST(SlotFindings, RefuseASlotThatCannotBeRead) {
 TEST(TableFindings, FailForWhatIsConfiguredByName) {
   TableSelection::Resolved resolved;
   resolved.missing = {R"("public"."gone")"};
-  resolved.unfit = {R"("public"."Odd")"};
+  resolved.unfit = {table("Odd", true), table("fleeting", true)};
+  resolved.unfit[0].persistence = 'u';
+  resolved.unfit[1].persistence = 't';
   const Findings found = table_findings(resolved);
-  ASSERT_EQ(found.size(), 2U);
+  ASSERT_EQ(found.size(), 3U);
   EXPECT_EQ(found[0].name, "table public.gone");
   EXPECT_EQ(found[1].name, R"(table "public"."Odd")");
   EXPECT_EQ(found[1].fix, R"(ALTER TABLE "public"."Odd" SET LOGGED;)");
   EXPECT_EQ(found[1].verdict, Verdict::fail);
+  EXPECT_THAT(found[2].detail, HasSubstr("is temporary"));
+  EXPECT_THAT(found[2].fix, Not(HasSubstr("LOGGED"))) << "a temporary table cannot be";
 }
 
 TEST(IdentityFindings, WarnOfWhatHappensToTheTable) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/scenarios/rig.h"
@@ -11,6 +12,7 @@ namespace scenarios {
 
 class ChoiceScenario : public Scenario {
  protected:
+  explicit ChoiceScenario(PostgresOptions postgres = {}) : Scenario(std::move(postgres)) {}
   void SetUp() override { create_table("done", "id int PRIMARY KEY"); }
   // A [[table]] public.{name} with these lines of TOML.
   void choose(const std::string& name, const std::string& lines) {

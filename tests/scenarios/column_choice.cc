@@ -222,6 +222,33 @@ TEST_F(ColumnChoice, StopsBeforeARenamedColumnShowsWhatWasMasked) {
   expect_unseen("hush");
 }
 
+// Read when the column has its old name again.
+TEST_F(ColumnChoice, StopsAtAMaskedColumnsOtherNameThoughItIsGoneToday) {
+  exec("CREATE TABLE t (id int PRIMARY KEY, v text, secret text)");
+  choose("t", "mask = { secret = \"hash\" }");
+  start();
+  wait_done();
+  walferry_.stop();
+  exec("ALTER TABLE t RENAME secret TO x");
+  exec("INSERT INTO t VALUES (1, 'a', 'hush')");
+  exec("ALTER TABLE t RENAME x TO secret");
+  exec("INSERT INTO t VALUES (2, 'b', 'hush')");
+  walferry_.start();
+  const std::string log = expect_exit(3);
+  EXPECT_TRUE(says(log, "table public.t, position")) << log;
+  EXPECT_TRUE(says(log, "\"x\", which is gone today")) << log;
+  expect_unseen("hush");
+  // The way out that it names.
+  choose_anew("t", "columns = [\"id\", \"v\", \"secret\"]\nmask = { secret = \"redact\" }");
+  walferry_.start();
+  wait_streaming();
+  const auto all = finish("t");
+  ASSERT_EQ(ops_of(all), "insert insert");
+  EXPECT_EQ(all[0].after.dump(), R"({"id":1,"v":"a"})");
+  EXPECT_EQ(all[1].after.dump(), R"({"id":2,"v":"b","secret":"***"})");
+  expect_unseen("hush");
+}
+
 // Written before the column was there.
 TEST_F(ColumnChoice, PassesShapesFromBeforeAMaskedColumn) {
   exec("CREATE TABLE t (id int PRIMARY KEY, v text)");
@@ -288,6 +315,7 @@ TEST_F(ColumnChoice, IsShownByCheck) {
 
 class Origins : public ChoiceScenario {
  protected:
+  Origins() : ChoiceScenario({.settings = {"logical_decoding_work_mem=64kB"}}) {}
   void write_replicated(const std::string& sql) {
     PgSession session = postgres_.connect();
     session.exec("SELECT pg_replication_origin_session_setup('elsewhere')");
@@ -295,6 +323,31 @@ class Origins : public ChoiceScenario {
     session.exec("SELECT pg_replication_origin_session_reset()");  // a closed session ends later
   }
 };
+
+// Of the first two the server, were it streaming, would say that they have none, and of the third
+// that it has one.
+TEST_F(Origins, OfLargeTransactionsAreThoseOfTheirCommits) {
+  create_table("t", "id int PRIMARY KEY");
+  exec("SELECT pg_replication_origin_create('elsewhere')");
+  settings().set_string("source", "origin", "none").set_string("source", "streaming", "on");
+  const auto refused = walferry_.run_to_exit();
+  EXPECT_EQ(refused.exit.code, 2);
+  EXPECT_TRUE(says(refused.err, "origin = \"none\"")) << refused.err;
+  settings().set_string("source", "streaming", "off");
+  start();
+  const std::string rows = "SELECT i FROM generate_series(1, 3000) i; ";
+  write_replicated("BEGIN; TRUNCATE t; INSERT INTO t " + rows + "COMMIT");
+  write_replicated("BEGIN; CREATE TABLE u (); INSERT INTO t SELECT -i FROM (" +
+                   rows.substr(0, rows.size() - 2) + ") r; COMMIT");
+  exec("TRUNCATE t");
+  write_replicated("BEGIN; INSERT INTO t " + rows +
+                   "SELECT pg_replication_origin_session_reset(); COMMIT; "
+                   "SELECT pg_replication_origin_session_setup('elsewhere')");
+  const auto own = finish("t");
+  ASSERT_EQ(own.size(), 3001U);
+  EXPECT_EQ(own[0].op, "truncate");
+  EXPECT_EQ(own[3000].ordinal, 3000U);
+}
 
 TEST_F(Origins, OfReplicatedChangesAreLeftOutOnlyWhenAsked) {
   create_table("t", "id int PRIMARY KEY");

@@ -211,6 +211,34 @@ TEST_F(Formats, DebeziumEncodesWhatTheServerPrints) {
   EXPECT_EQ(row["big"], "__debezium_unavailable_value");
 }
 
+TEST_F(Formats, DebeziumHasItsPlaceholderForWhatIsOmitted) {
+  create_table("o", "id int PRIMARY KEY, v text, b bytea, list int[], w text");
+  exec("ALTER TABLE o REPLICA IDENTITY FULL");
+  settings().set_string("publish", "oversize", "omit").set_string("publish", "max_message", "4KiB");
+  start_as("debezium");
+  exec("INSERT INTO o VALUES (1, repeat('v', 5000), 'small', '{1}', 'w')");
+  exec(
+      "UPDATE o SET v = 'v', b = convert_to(repeat('b', 6000), 'UTF8'), list = (SELECT "
+      "array_agg(i) FROM generate_series(1, 2000) i)");
+  exec("DELETE FROM o");
+  const auto all = stored(3);
+  for (const Stored& message : all) EXPECT_LE(message.payload.size(), 4U << 10);
+  const std::string placeholder = "__debezium_unavailable_value";
+  EXPECT_EQ(body(all[0])["after"], json::parse(R"({"id":1,"v":")" + placeholder +
+                                               R"(","b":"c21hbGw=","list":[1],"w":"w"})"));
+  const std::vector<int> spelled(placeholder.begin(), placeholder.end());
+  const json row = {{"id", 1},
+                    {"v", "v"},
+                    {"b", "X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="},
+                    {"list", spelled},
+                    {"w", "w"}};
+  EXPECT_EQ(body(all[2])["before"], row);
+  json updated = row;
+  updated["v"] = placeholder;  // the old one is large, and a column goes from both rows
+  EXPECT_EQ(body(all[1])["after"], updated);
+  EXPECT_EQ(body(all[1])["before"], updated);
+}
+
 TEST_F(Formats, DebeziumIsExactAfterAKillInTheMiddleOfATransaction) {
   create_table("u", "id int PRIMARY KEY");
   start_as("debezium");

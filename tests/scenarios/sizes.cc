@@ -228,6 +228,31 @@ TEST_F(Omit, TheLargestColumnsAreNamedInstead) {
   EXPECT_EQ(all[3]["omitted"], nlohmann::json::parse(R"(["b"])"));
 }
 
+TEST_F(Omit, WhatIsMaskedIsSmallAndStays) {
+  exec("CREATE TABLE t (id int PRIMARY KEY, h text, r text, v text)");
+  settings().table("public.t", "snapshot = \"never\"\nmask = { h = \"hash\", r = \"redact\" }");
+  start();
+  exec("INSERT INTO t SELECT 1, repeat('h', 100000), repeat('r', 90000), repeat('v', 3000)");
+  exec("INSERT INTO t SELECT 2, repeat('h', 100000), repeat('r', 90000), repeat('v', 9000)");
+  wait_complete();
+  walferry_.stop();
+  auto all = js().read("CDC");
+  std::erase_if(all, [](const Stored& message) { return is_schema_record(message); });
+  ASSERT_EQ(all.size(), 2U);
+  const auto first = nlohmann::json::parse(all[0].payload);
+  EXPECT_FALSE(first.contains("omitted")) << "nothing need be left out";
+  EXPECT_EQ(first.at("after").at("v"), std::string(3000, 'v'));
+  const auto second = nlohmann::json::parse(all[1].payload);
+  ASSERT_TRUE(second.contains("omitted"));
+  EXPECT_EQ(second["omitted"], nlohmann::json::parse(R"(["v"])"));
+  for (const auto& record : {first, second}) {
+    EXPECT_EQ(record.at("after").at("r"), "***");
+    EXPECT_EQ(
+        record.at("after").at("h"),
+        postgres_.value("SELECT encode(sha256(convert_to(repeat('h', 100000), 'UTF8')), 'hex')"));
+  }
+}
+
 TEST_F(Omit, AKeyThatIsTooLargeAloneStops) {
   create_table("t", "id text PRIMARY KEY, v text");
   limit("1KiB");
@@ -276,6 +301,7 @@ TEST_F(LogicalMessages, GoToTheirSubjectAsTheyAre) {
   EXPECT_EQ(found[1].headers.at("Walferry-Tx-Last"), "true");
   EXPECT_EQ(found[1].headers.at("Walferry-Xid"), std::to_string(records().front().xid));
   EXPECT_EQ(found[2].subject, "cdc._message.b%2Ec%20d");
+  EXPECT_EQ(found[2].headers.count("Walferry-Tx-Last"), 0U) << "outside of any transaction";
   EXPECT_EQ(found[2].headers.at("Walferry-Prefix"), "b%2Ec%20d");
   const std::uint64_t lsn = lsns_in(found[2].headers.at("Walferry-Lsn")).at(0);
   EXPECT_EQ(found[2].headers.at("Nats-Msg-Id"), "walferry:" + hex16(lsn) + ":0");

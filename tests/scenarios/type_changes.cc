@@ -125,6 +125,45 @@ TEST_F(TypeChanges, AFieldThatWasRenamedHasItsNewNameOnceTheTablesAreLookedAtAga
   expect_exact();
 }
 
+// Neither the count nor the values tell, and WAL has no word of it: docs/records.md says so.
+TEST_F(TypeChanges, AFieldInAnothersPlaceHasItsNameOnceTheTablesAreLookedAtAgain) {
+  exec("CREATE TYPE pair AS (a int, b text)");
+  create_table("t", "id int PRIMARY KEY, v pair");
+  start();
+  exec("INSERT INTO t VALUES (1, '(1,x)')");
+  wait_stored(1);
+  walferry_.stop();
+  exec("INSERT INTO t VALUES (2, '(1,x)')");
+  exec("ALTER TYPE pair DROP ATTRIBUTE b, ADD ATTRIBUTE c text");
+  start();
+  wait_stored(2);
+  EXPECT_EQ(values(), (Seen{R"({"a":1,"b":"x"})", R"({"a":1,"c":"x"})"})) << "WAL from before";
+  exec("ALTER TYPE pair DROP ATTRIBUTE c, ADD ATTRIBUTE d text");
+  ::kill(walferry_.pid(), SIGHUP);
+  std::uint64_t stored = 2;
+  wait_until(
+      [&] {
+        exec("INSERT INTO t SELECT max(id) + 1, '(2,y)' FROM t");
+        wait_stored(++stored);
+        return values().back() == R"({"a":2,"d":"y"})";
+      },
+      seconds(30), "the new name in a record");
+  expect_exact();
+}
+
+// A kind that does not fit is noticed.
+TEST_F(TypeChanges, AFieldOfAnotherKindInItsPlaceIsThereFromTheFirstRowThatHasIt) {
+  exec("CREATE TYPE pair AS (a int, b int)");
+  create_table("t", "id int PRIMARY KEY, v pair");
+  start();
+  exec("INSERT INTO t VALUES (1, '(1,2)')");
+  wait_stored(1);
+  exec("ALTER TYPE pair DROP ATTRIBUTE b, ADD ATTRIBUTE c text");
+  exec("INSERT INTO t VALUES (2, '(1,words)')");
+  expect_exact();
+  EXPECT_EQ(values(), (Seen{R"({"a":1,"b":2})", R"({"a":1,"c":"words"})"}));
+}
+
 TEST_F(TypeChanges, ATypeDroppedMeanwhileIsTextWithOneWarning) {
   exec("CREATE TYPE pair AS (a int, b text); CREATE TYPE mood AS ENUM ('sad')");
   create_table("t", "id int PRIMARY KEY, v pair");

@@ -180,6 +180,30 @@ TEST_F(VerbsInDepth, CheckWarnsOfTablesThatAPatternPassesOver) {
   EXPECT_EQ(find(report, "table public.t")["result"], "ok");
 }
 
+// By the name of its session's schema, and by one that only that session would find it under.
+TEST_F(VerbsInDepth, CheckAndRunRefuseATemporaryTableAndSayThatItIsOne) {
+  PgSession session = postgres_.connect();
+  session.exec("CREATE TEMPORARY TABLE fleeting (id int PRIMARY KEY)");
+  const std::string name = session.value(
+      "SELECT nspname || '.fleeting' FROM pg_namespace WHERE oid = "
+      "pg_my_temp_schema()");
+  settings().table("public.fleeting").table(name);
+  const json report = check_as_json(3);
+  const json by_schema = find(report, "table " + name);
+  EXPECT_EQ(by_schema["result"], "fail");
+  EXPECT_TRUE(says(by_schema["detail"], "is temporary: it has no WAL")) << by_schema;
+  EXPECT_FALSE(says(by_schema["fix"], "SET LOGGED")) << by_schema;
+  const json by_name = find(report, "table public.fleeting");
+  EXPECT_EQ(by_name["result"], "fail");
+  EXPECT_TRUE(says(by_name["detail"], "temporary")) << by_name;
+  const Finished run = walferry_.run_to_exit();
+  EXPECT_EQ(run.exit.code, 3);
+  EXPECT_TRUE(says(run.err, name + " is temporary")) << run.err;
+  // Beside a pattern it disturbs nobody.
+  settings().no_tables().table("public.*");
+  EXPECT_EQ(find(check_as_json(0), "table public.fleeting")["result"], "absent");
+}
+
 TEST_F(VerbsInDepth, CheckWarnsOfWalThatNothingBounds) {
   EXPECT_EQ(find(check_as_json(0), "wal_retention")["result"], "warn");
   exec("ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'");
