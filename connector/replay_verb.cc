@@ -104,6 +104,10 @@ class ReplayVerb {
                     .slot_confirmed = command_.from,
                     .spool = {},
                     .replay = ReplayOf{config_, command_.from}};
+    // Changes that a snapshot of a table without a key has in its rows were left out, and are
+    // again.
+    const publisher::KeyValueEntry snapshots = session.snapshots_key.get(*session.nats);
+    if (snapshots.value) session.snapshots = SnapshotProgress::parse(*snapshots.value);
     session.saved.tail = known.anchor;
     session.saved.last = info.last;
     session.reread = Reread(std::move(known));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "connector/cloud_event.h"
 #include "connector/failpoint.h"
@@ -311,7 +312,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
 }
 
 void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
-  ShapeLog::add(of_table, entry, slot_confirmed);
+  ShapeLog::add(of_table, std::move(entry), slot_confirmed);
   if (replay) return;
   shapes_revision = shapes_key.put(*nats, shapes.to_json(), shapes_revision);
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <utility>
 
 #include "connector/stop.h"
 
@@ -35,7 +36,7 @@ const ShapeLog::Entry* ShapeLog::in_force(const Entries& entries, pg::Position p
 }
 
 void ShapeLog::add(Entries& entries, Entry entry, pg::Lsn oldest) {
-  entries.push_back(entry);
+  entries.push_back(std::move(entry));
   const auto needed =
       std::lower_bound(entries.begin(), entries.end() - 1, pg::Position{oldest, 0}, is_before);
   if (needed != entries.begin()) entries.erase(entries.begin(), needed - 1);

@@ -269,7 +269,9 @@ std::vector<std::string> writers_of(SqlSession& sql, const SnapshotTable& table)
                  OR l.relation IN (SELECT t.relid FROM pg_catalog.pg_partition_tree({0}) t)))",
       table.relation.id.value));
   std::vector<std::string> writers;
-  for (int i = 0; i < PQntuples(rows.get()); ++i) writers.emplace_back(cell(rows, i, 0));
+  const int count = PQntuples(rows.get());
+  writers.reserve(static_cast<std::size_t>(count));
+  for (int i = 0; i < count; ++i) writers.emplace_back(cell(rows, i, 0));
   return writers;
 }
 

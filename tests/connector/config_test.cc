@@ -177,17 +177,19 @@ TEST(Config, EveryKeyReachesItsField) {
                       .pack = "transaction",
                       .max_message = 64ULL << 20,
                       .oversize = "split"};
-  expected.tables = {
-      {.schema = "public", .table = "*", .pattern = true, .exclude = {"secret", "A b"},
-       .snapshot = false},
-      {.schema = "public",
-       .table = "orders",
-       .columns = {"id", "email"},
-       .mask = {{"email", Mask::hash}, {"A b", Mask::redact}},
-       .ops = {.update = false, .truncate = false},
-       .where = "id > 5",
-       .key = {"email", "id"},
-       .snapshot = false}};
+  expected.tables = {{.schema = "public",
+                      .table = "*",
+                      .pattern = true,
+                      .exclude = {"secret", "A b"},
+                      .snapshot = false},
+                     {.schema = "public",
+                      .table = "orders",
+                      .columns = {"id", "email"},
+                      .mask = {{"email", Mask::hash}, {"A b", Mask::redact}},
+                      .ops = {.update = false, .truncate = false},
+                      .where = "id > 5",
+                      .key = {"email", "id"},
+                      .snapshot = false}};
   expected.snapshot = {.workers = 16, .chunk_rows = 7};
   expected.log = {.level = "trace", .format = "json", .keys = true};
   EXPECT_TRUE(parse_config(every_key, "f.toml") == expected);

@@ -85,7 +85,7 @@ Reread::Known mixed() {
   return known;
 }
 
-void read(Reread& reread, std::vector<pg::Position> positions) {
+void read(Reread& reread, const std::vector<pg::Position>& positions) {
   for (const pg::Position position : positions) {
     reread.saw_change(position);
     reread.is_stored(position);

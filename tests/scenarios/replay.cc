@@ -180,6 +180,39 @@ TEST_F(Replay, ReachesBackToAMarkAndNoFurther) {
   expect_exact();
 }
 
+// The daemon leaves out what the rows of a snapshot, read without a key, have in them already.
+TEST_F(Replay, LeavesOutWhatTheDaemonLeftOutBesideASnapshot) {
+  exec("CREATE TABLE heap (v int)");
+  settings().table("public.heap", "snapshot = \"never\"");
+  start();
+  exec("INSERT INTO heap VALUES (1)");
+  wait_stored(1);
+  walferry_.stop();
+  const std::string from = lsn_text(postgres_.confirmed_flush("walferry"));
+  const auto value = [this](const char* sql) { return postgres_.value(sql); };
+  const std::string mark = value("SELECT pg_current_wal_lsn()");
+  exec("INSERT INTO heap VALUES (2)");
+  const json table = {{"state", "complete"},
+                      {"steps", json::array()},
+                      {"mark", mark},
+                      {"wal_end", value("SELECT pg_current_wal_lsn()")},
+                      {"snapshot", value("SELECT pg_current_snapshot()")}};
+  const json progress = {{"version", 1},
+                         {"stream_created", js().stream("CDC")->at("created")},
+                         {"tables", {{R"("public"."heap")", table}}}};
+  js().publish("$KV.walferry.CDC.walferry.snapshots", progress.dump());
+  start();
+  exec("INSERT INTO heap VALUES (3)");
+  wait_stored(2);
+  replay(0, {"--from-lsn", from});
+  const auto again = told_by(js().read("CDC_REPLAY"), "replay.cdc");
+  ASSERT_EQ(again.size(), 2U);
+  EXPECT_EQ(json::parse(again[0].body)["after"]["v"], 1);
+  EXPECT_EQ(json::parse(again[1].body)["after"]["v"], 3);
+  EXPECT_EQ(again, told_by(js().read("CDC"), "cdc"));
+  walferry_.stop();
+}
+
 TEST_F(Replay, RefusesWhatWouldMixStreams) {
   EXPECT_TRUE(says(replay(3, {"--from-lsn", "0/1"}).err, "neither a slot nor a mark"));
   start();
