@@ -276,8 +276,8 @@ void Pump::answer() {
 }
 
 void Pump::refresh_tables_if_due(Clock::time_point now) {
-  const bool asked = reload_ && wakeup_.take_reload();
-  if (asked && !reloaded_) reloaded_ = reload_();
+  const bool asked = reload_ && !reloaded_ && wakeup_.take_reload();
+  if (asked) reloaded_ = reload_();
   if ((!asked && now < next_refresh_) || reloaded_) return;
   next_refresh_ = now + refresh_interval;
   if (!session_.replay) refresh_publications(config_, *session_.sql);

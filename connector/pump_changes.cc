@@ -166,7 +166,7 @@ HeldRecord* Pump::hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row
   Table& table = table_of(relation, position);
   if (!table.selected || !table.gate.publishes(op, position)) return nullptr;
   if (is_in_snapshot(relation)) return nullptr;
-  if (snapshots_) snapshots_->published(relation.id, op, row, old);
+  if (snapshots_) snapshots_->published(relation, op, row, old);
   if (!table.announced && op != Op::truncate) announce(table, relation, position);
   HeldRecord& held = writer_.hold(position);
   held.source.assign(table.source);

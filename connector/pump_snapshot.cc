@@ -149,6 +149,8 @@ void Pump::publish_row(pg::Row row) {
   pass(Failpoint::mid_chunk);
   SnapshotPublication& publication = *publication_;
   Table& table = snapshot_table_;
+  // Not before: of a table that is read whole the time is known with the first piece.
+  if (publication.number == 0) format_.begin_snapshot(publication.part.chunk->read_at);
   hold_alone(++publication.number);
   if (!table.announced) announce_snapshot(table);
   alone_.subject = table.encoder->subject(Op::snapshot);

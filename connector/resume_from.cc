@@ -11,9 +11,13 @@ namespace {
 
 using publisher::StreamSequence;
 
+// Where the first record at or behind `lsn` can begin: at a multiple of eight bytes. So none begins
+// at the place before.
+pg::Lsn place_of_record(pg::Lsn lsn) { return pg::Lsn((lsn.value + 7) / 8 * 8); }
+
 class BeginAt {
  public:
-  BeginAt(const Observed& observed, pg::Lsn from) : seen_(observed), from_(from) {}
+  BeginAt(const Observed& observed, pg::Lsn from) : seen_(observed), from_(place_of_record(from)) {}
 
   Resume make() {
     if (from_ > seen_.wal_end) {
@@ -139,7 +143,8 @@ class BeginAt {
 std::optional<Resume> begin_at(const Observed& observed) {
   if (!observed.from_lsn) return std::nullopt;
   const auto& saved = observed.saved;
-  const bool begun = saved && !saved->intent && saved->origin == *observed.from_lsn &&
+  const bool begun = saved && !saved->intent &&
+                     saved->origin == place_of_record(*observed.from_lsn) &&
                      saved->stream_created == observed.stream.created;
   if (begun) return std::nullopt;
   return BeginAt(observed, *observed.from_lsn).make();

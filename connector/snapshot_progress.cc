@@ -33,6 +33,7 @@ TableSnapshot parse_table(const nlohmann::json& json) {
   const auto state = json.at("state").get<std::string>();
   if (state != "running" && state != "complete") throw std::invalid_argument("state " + state);
   if (state == "complete") table.state = TableSnapshot::State::complete;
+  table.key_of = json.value("key_of", std::string());
   for (const auto& step : json.at("steps")) table.steps.push_back(parse_step(step));
   if (json.contains("snapshot")) {
     table.whole = TableSnapshot::Whole{
@@ -96,7 +97,8 @@ bool SnapshotProgress::contains(const std::string& table, pg::Lsn commit,
   const auto found = tables_.find(table);
   if (found == tables_.end() || !found->second.whole) return false;
   const TableSnapshot::Whole& whole = *found->second.whole;
-  return commit > whole.mark && commit <= whole.wal_end && whole.sees.sees(xid);
+  // A commit record that begins where the mark's ends comes after it.
+  return commit >= whole.mark && commit <= whole.wal_end && whole.sees.sees(xid);
 }
 
 void SnapshotProgress::whole_changed() {
@@ -109,6 +111,7 @@ std::string SnapshotProgress::to_json() const {
   for (const auto& [name, table] : tables_) {
     nlohmann::ordered_json& json = tables[name];
     json["state"] = table.state == TableSnapshot::State::complete ? "complete" : "running";
+    if (!table.key_of.empty()) json["key_of"] = table.key_of;
     json["steps"] = nlohmann::ordered_json::array();
     for (const SnapshotStep& step : table.steps) json["steps"].push_back(step_json(step));
     if (!table.whole) continue;

@@ -34,10 +34,12 @@ struct SnapshotStep {
 struct TableSnapshot {
   enum class State { running, complete };
   State state = State::running;
+  // Of which table and key the steps are; with another one they mean nothing.
+  std::string key_of = {};
   std::vector<SnapshotStep> steps;  // the newest last; empty: begun, and nothing is published
 
   // Of a table that was read whole, under one snapshot, at `mark`: transactions that commit in
-  // (mark, wal_end] and that it sees are in its rows already.
+  // [mark, wal_end] and that it sees are in its rows already.
   struct Whole {
     pg::Lsn mark;
     pg::Lsn wal_end;

@@ -48,6 +48,14 @@ pg::Key key_in(const pg::SnapshotTable& table, std::string_view line) {
   return key;
 }
 
+// The table is gone, or has other columns or types than it was described with.
+bool is_of_another_shape(const std::exception& error) {
+  const auto* postgres = dynamic_cast<const pg::Error*>(&error);
+  if (postgres == nullptr) return false;
+  const std::string& state = postgres->sqlstate();
+  return state == "42P01" || state == "42703" || state == "42883" || state == "3F000";
+}
+
 }  // namespace
 
 SnapshotReader::SnapshotReader(Settings settings, std::function<void()> wake)
@@ -89,7 +97,6 @@ void SnapshotReader::end() {
   joined_ = planned_all_ = false;
   planned_to_.reset();
   in_flight_.clear();
-  waiting_.clear();
   trouble_.reset();
   changed_.notify_all();
 }
@@ -152,7 +159,6 @@ void SnapshotReader::report(Trouble trouble, std::uint64_t epoch) {
     ++epoch_;
     job_.reset();
     in_flight_.clear();
-    waiting_.clear();
     changed_.notify_all();
   }
   wake_();
@@ -211,7 +217,8 @@ void SnapshotReader::work(std::size_t number) {
       set_session(nullptr);
       sql.reset();
       const Remedy remedy = remedy_for(error);
-      report({.kind = remedy.retry ? Trouble::Kind::again : Trouble::Kind::failed,
+      const auto otherwise = remedy.retry ? Trouble::Kind::again : Trouble::Kind::failed;
+      report({.kind = is_of_another_shape(error) ? Trouble::Kind::changed : otherwise,
               .what = one_line(error.what()),
               .hint = remedy.hint},
              epoch);
@@ -220,17 +227,24 @@ void SnapshotReader::work(std::size_t number) {
   set_session(nullptr);
 }
 
-// The first in order that nobody reads; another one is planned when there is none.
+// The first in order that nobody reads; another one is planned when there is none. That it is the
+// first of all keeps the others from waiting for a turn that never comes. At most workers + 1 are
+// taken, whose text is in memory; since at most workers - 1 of them wait for their turn, there is
+// always one that is published, or that this worker may take.
 SnapshotReader::Chunk SnapshotReader::next_chunk(Lock& lock, pg::SqlSession& sql) {
   const std::uint64_t epoch = epoch_;
   while (true) {
     check(epoch);
-    if (!waiting_.empty()) {
-      Chunk chunk = waiting_.front();
-      waiting_.pop_front();
-      return chunk;
+    const auto is_taken = [](const Chunk& chunk) { return chunk->taken; };
+    const auto taken = std::count_if(in_flight_.begin(), in_flight_.end(), is_taken);
+    const auto next = std::find_if_not(in_flight_.begin(), in_flight_.end(), is_taken);
+    const bool may_take = static_cast<std::size_t>(taken) <= settings_.workers;
+    if (next != in_flight_.end() && may_take) {
+      (*next)->taken = true;
+      return *next;
     }
-    if (!planning_ && !planned_all_ && in_flight_.size() <= settings_.workers) {
+    if (next == in_flight_.end() && !planning_ && !planned_all_ &&
+        in_flight_.size() <= settings_.workers) {
       plan(lock, sql);
       continue;
     }
@@ -277,7 +291,6 @@ void SnapshotReader::plan(Lock& lock, pg::SqlSession& sql) {
   planned_to_ = chunk->upper;
   planned_all_ = !chunk->upper;
   in_flight_.push_back(chunk);
-  waiting_.push_back(chunk);
 }
 
 // Rows that a transaction wrote before the publication had the table are in no stream: they must be
@@ -289,9 +302,16 @@ void SnapshotReader::join(const pg::SnapshotTable& table, std::uint64_t epoch,
   while (!writers.empty()) {
     pause(look_interval, epoch);
     const std::vector<std::string> now = pg::writers_of(sql, table);
+    const std::size_t before = writers.size();
+    std::vector<std::string> known = writers;
     std::erase_if(writers, [&](const std::string& writer) {
       return std::find(now.begin(), now.end(), writer) == now.end();
     });
+    // One that is prepared holds its locks on, under another name and without a process.
+    for (const std::string& writer : now) {
+      const bool is_new = std::find(known.begin(), known.end(), writer) == known.end();
+      if (writers.size() < before && is_new && writer.ends_with("/0")) writers.push_back(writer);
+    }
     if (writers.empty() || Clock::now() < next_word) continue;
     spdlog::info(
         "the snapshot of table {} waits for {} open transaction(s) that may have written "
@@ -434,7 +454,6 @@ void SnapshotReader::cut(const Chunk& chunk, pg::Key upper, std::uint64_t rows,
   rest->upper = std::exchange(chunk->upper, std::move(upper));
   const auto place = std::find(in_flight_.begin(), in_flight_.end(), chunk);
   in_flight_.insert(std::next(place), rest);
-  waiting_.push_front(rest);
   rows_a_chunk_ = std::max<std::uint64_t>(1, std::min(rows_a_chunk_, rows));
   changed_.notify_all();
 }

@@ -49,7 +49,8 @@ struct SnapshotChunk {
   pg::Timestamp read_at;  // its time
 
   // Under the reader's lock.
-  bool told = false;  // the slot has its low mark, and
+  bool taken = false;  // by a worker
+  bool told = false;   // the slot has its low mark, and
   std::vector<pg::TransactionId> must_see;
   std::deque<std::string> pieces;
   bool read = false;  // all is in `pieces`
@@ -140,8 +141,7 @@ class SnapshotReader {
   std::optional<pg::Key> planned_to_;
   std::uint64_t rows_a_chunk_ = 0;
   std::uint64_t last_id_ = 0;
-  std::list<Chunk> in_flight_;  // in order of the key
-  std::list<Chunk> waiting_;    // of them, those that nobody reads yet
+  std::list<Chunk> in_flight_;  // planned, and not yet published, in order of the key
   std::optional<Trouble> trouble_;
   std::vector<pg::SqlSession*> sessions_;  // of the workers, to be cancelled
   std::vector<std::thread> workers_;

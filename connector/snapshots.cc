@@ -41,6 +41,14 @@ std::optional<Mark> parse_mark(std::string_view content, const std::string& ours
   return mark;
 }
 
+std::string key_of_table(const pg::SnapshotTable& table) {
+  std::string text = std::to_string(table.relation.id.value);
+  for (const auto& column : table.key) {
+    text += fmt::format(" {} {} {}", column.expression, column.type, column.less);
+  }
+  return text;
+}
+
 }  // namespace
 
 Snapshots::Snapshots(const Config& config, Session& session, const TableSelection& selection,
@@ -110,15 +118,19 @@ void Snapshots::begin_next() {
   const auto known = tables.find(name);
   const bool begun = known != tables.end();
   TableSnapshot& progress = begun ? known->second : tables[name];
+  const std::string key_of = key_of_table(*table);
+  const bool same_key = begun && progress.key_of == key_of;
+  if (!same_key) {
+    progress.steps.clear();
+    progress.key_of = key_of;
+  }
   published_to_.reset();
   rows_ = 0;
   if (!table->key.empty() && !progress.steps.empty()) {
     published_to_ = progress.steps.back().after;
     rows_ = progress.rows();
-    // Of another key than today's.
-    if (published_to_ && published_to_->size() != table->key.size()) published_to_.reset();
   }
-  if (!begun) session_.save_snapshots();
+  if (!same_key) session_.save_snapshots();
   name_ = name;
   table_ = std::move(table);
   said_rows_ = rows_;
@@ -169,6 +181,10 @@ void Snapshots::rewind() {
     published_to_.reset();
     rows_ = 0;
     watched_.clear();
+    TableSnapshot& progress = session_.snapshots.tables()[name_];
+    progress.steps.clear();
+    progress.key_of = key_of_table(*now);
+    session_.save_snapshots();
   }
   table_ = std::move(now);
   begin_reading();
@@ -216,8 +232,12 @@ std::vector<pg::TransactionId> Snapshots::watched() const {
   return xids;
 }
 
-void Snapshots::published(pg::RelationId table, Op op, pg::Row row, pg::Row old) {
-  if (open_.empty() || table != table_->relation.id) return;
+void Snapshots::published(const pg::Relation& table, Op op, pg::Row row, pg::Row old) {
+  if (open_.empty() || table.id != table_->relation.id) return;
+  if (!table_->same_shape(table)) {
+    for (auto& [id, open] : open_) open.other_shape = true;
+    return;
+  }
   std::size_t bytes = 0;
   for (auto& [id, open] : open_) {
     if (open.other_shape) continue;

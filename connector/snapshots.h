@@ -68,7 +68,7 @@ class Snapshots {
     if (table_ && table == table_->relation.id) watched_.insert(xid.value);
   }
   // A change whose record is published.
-  void published(pg::RelationId table, Op op, pg::Row row, pg::Row old);
+  void published(const pg::Relation& table, Op op, pg::Row row, pg::Row old);
   void shape_seen(const pg::Relation& relation);
   // A mark in WAL; nothing: it stands for no rows.
   std::optional<SnapshotPart> mark(const pg::Message& message);

@@ -44,9 +44,11 @@ std::optional<MessagePosition> place_of(const StoredMessage& message, const std:
 }  // namespace
 
 std::optional<pg::Timestamp> commit_time_in(std::string_view text) {
-  // Within a string quotes are escaped, and what a row's own JSON calls so stands before.
+  // A record ends with it; what a row's own columns and JSON call so stands before.
   if (const auto json = behind_last(text, R"("commit_ts":")"); !json.empty()) {
-    return parse_when(json.substr(0, json.find('"')), {});
+    const auto end = json.find('"');
+    const std::string_view rest = json.substr(std::min(end, json.size()));
+    if (rest == "\"}" || rest == "\"}\n") return parse_when(json.substr(0, end), {});
   }
   const auto source = behind_last(text, R"("source":{"version":"walferry",)");
   constexpr std::string_view label = R"("ts_us":)";
@@ -108,6 +110,8 @@ std::optional<Stamp> Stamps::stamp_of(const StoredMessage& message, Wanted wante
   if (!place) return std::nullopt;
   Stamp stamp{.sequence = message.sequence, .position = *place, .committed = std::nullopt};
   if (wanted == Wanted::place || place->part == MessagePosition::schema) return stamp;
+  const std::string* id = message.header("Nats-Msg-Id");
+  if (id != nullptr && id->find(":snapshot:") != std::string::npos) return stamp;  // it has none
   // What a logical message says of itself is its writer's, and may look like anything.
   const bool raw = message.header("Walferry-Prefix") != nullptr;
   if (raw && config_.publish.format != "debezium") return stamp;

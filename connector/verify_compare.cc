@@ -83,6 +83,9 @@ void Comparison::compare(std::size_t table, TableResult& result, VerifyReport& r
     }
     result.rows += times;
     const std::string_view row_name = std::string_view(name_).substr(prefix.size());
+    if (times > 1 && !tables_[table].keyless()) {
+      result.unverified = "its key does not tell its rows apart";
+    }
     if (!result.unverified.empty()) continue;
     if (tables_[table].keyless()) {
       judge_count(tables_[table], row_name, times, result, report);

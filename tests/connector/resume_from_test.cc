@@ -43,6 +43,17 @@ TEST(BeginAt, TheSlotReachesBack) {
   EXPECT_TRUE(reread.done());
 }
 
+// Behind a commit that begins at 0x14F8: that one is before it, and is not sent.
+TEST(BeginAt, AnLsnWithinARecordIsBehindIt) {
+  Observed seen = virgin();
+  seen.from_lsn = pg::Lsn(0x14F9);
+  const Resume plan = decide(seen);
+  EXPECT_EQ(plan.start, pg::Lsn(0x14FF));
+  EXPECT_EQ(plan.saved.origin, pg::Lsn(0x1500));
+  seen.saved = plan.saved;
+  EXPECT_EQ(decide(seen).saved, plan.saved) << "and the flag may stay";
+}
+
 TEST(BeginAt, TheNextStartGoesOnFromThere) {
   Observed seen = virgin();
   seen.saved = decide(seen).saved;

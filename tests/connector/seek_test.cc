@@ -72,7 +72,7 @@ class Seek : public testing::TestWithParam<unsigned> {
   int upto(int bound) { return std::uniform_int_distribution<int>(0, bound)(random_); }
   std::vector<Made> make(int transactions) {
     std::vector<Made> made;
-    std::uint64_t sequence = static_cast<std::uint64_t>(1 + upto(100));
+    std::uint64_t sequence = 1 + static_cast<std::uint64_t>(upto(100));
     std::uint64_t lsn = 1000;
     std::int64_t clock = 10'000'000;
     for (int i = 0; i < transactions; ++i) {
@@ -98,7 +98,7 @@ class Seek : public testing::TestWithParam<unsigned> {
 TEST_P(Seek, AgreesWithALinearSearch) {
   MadeStream stream(make(300));
   for (int i = 0; i < 300; ++i) {
-    const auto lsn = static_cast<std::uint64_t>(900 + upto(60'000));
+    const std::uint64_t lsn = 900 + static_cast<std::uint64_t>(upto(60'000));
     EXPECT_EQ(sequence_of(seek_lsn(stream.range(), stream.next(), pg::Lsn(lsn))),
               stream.first_at(lsn))
         << lsn;

@@ -70,7 +70,8 @@ TEST(SnapshotProgress, WholeTableContainsWhatItsSnapshotSeesUpToItsEnd) {
   EXPECT_TRUE(contains(0x150, 5));
   EXPECT_FALSE(contains(0x150, 6)) << "was running";
   EXPECT_FALSE(contains(0x150, 9));
-  EXPECT_FALSE(contains(0x100, 4)) << "published before the mark";
+  EXPECT_TRUE(contains(0x100, 4)) << "right behind the mark";
+  EXPECT_FALSE(contains(0xFF, 4)) << "published before the mark";
   EXPECT_FALSE(contains(0x201, 4)) << "an id that was used again";
   EXPECT_FALSE(progress.contains(R"("public"."running")", pg::Lsn(0x150), pg::TransactionId(5)));
 }
