@@ -9,7 +9,7 @@ using nlohmann::json;
 class Marks : public VerbsInDepth {
  protected:
   Finished expect(int code, const std::vector<std::string>& args) {
-    const Finished finished = walferry_.verb(args);
+    Finished finished = walferry_.verb(args);
     EXPECT_EQ(finished.exit.code, code) << finished.out << finished.err;
     return finished;
   }

@@ -63,7 +63,7 @@ class Replay : public VerbsInDepth {
   }
   Finished replay(int code, std::vector<std::string> args) {
     args.insert(args.begin(), "replay");
-    const Finished finished = walferry_.verb(args);
+    Finished finished = walferry_.verb(args);
     EXPECT_EQ(finished.exit.code, code) << finished.out << finished.err;
     return finished;
   }

@@ -87,9 +87,8 @@ TEST_F(RowFilters, ASessionThatIsLostIsNoFaultOfTheFilter) {
   start();
   constexpr int batches = 20;
   for (int batch = 0; batch < batches; ++batch) {
-    const std::string from = std::to_string(batch * 200);
-    exec("INSERT INTO t SELECT i, i % 20, 'row' FROM generate_series(" + from + ", " + from +
-         " + 199) i");
+    exec("INSERT INTO t SELECT 200 * " + std::to_string(batch) +
+         " + i, i % 20, 'row' FROM generate_series(0, 199) i");
     if (batch % 4 != 3) continue;
     wait_until(
         [this] {

@@ -46,6 +46,7 @@ TEST_F(SnapshotTraps, CommitThatWaitsForAStandbyIsNotUndoneByAnOldRow) {
   synchronous_standby("nobody");
   // Each is in WAL, and so in the stream, and stays invisible until the standby is given up.
   std::vector<std::thread> writers;
+  writers.reserve(8);
   for (int i = 0; i < 8; ++i) {
     writers.emplace_back([&, i] {
       postgres_.connect().exec("UPDATE t SET v = 'new' WHERE id % 8 = " + std::to_string(i) +
@@ -171,11 +172,11 @@ struct SnapshotWithoutKey : SnapshotTraps {
     EXPECT_EQ(folded().heap("public.h"), heap_of(postgres_, "h"));
   }
   void change() {
-    exec("INSERT INTO h VALUES (" + std::to_string(++changes_) + ", 'more'), (5000, 'more')");
+    exec("INSERT INTO h VALUES (" + std::to_string(++changes) + ", 'more'), (5000, 'more')");
     exec("DELETE FROM h WHERE ctid = (SELECT min(ctid) FROM h)");
     exec("UPDATE h SET v = v || '!' WHERE ctid = (SELECT min(ctid) FROM h WHERE a = 5000)");
   }
-  int changes_ = 10'000;
+  int changes = 10'000;
 };
 
 TEST_F(SnapshotWithoutKey, HoldsEachRowAsOftenAsItIsThere) {
@@ -229,7 +230,7 @@ struct KeyKind {
   const char* key;
   const char* rows;  // SELECT of 300 or so
 };
-void PrintTo(const KeyKind& kind, std::ostream* out) { *out << kind.name; }
+std::ostream& operator<<(std::ostream& out, const KeyKind& kind) { return out << kind.name; }
 
 struct SnapshotKeys : SnapshotTraps, testing::WithParamInterface<KeyKind> {};
 
