@@ -1,5 +1,4 @@
-// One row of COPY's text format as a Row: fields parted by tabs, \N is NULL, and a backslash before
-// what else would part them. Source: PostgreSQL's documentation, COPY, "Text Format".
+// One row of COPY's text format as a Row, with the buffers that it borrows from.
 #pragma once
 
 #include <string>
@@ -12,8 +11,8 @@ namespace connector {
 
 class CopyRow {
  public:
-  // `line` without its line break. The row borrows from it and from this, until the next call.
-  // Throws pg::ProtocolError when it has not that many columns.
+  // `line` without its line break. The row borrows from this, until the next call. Throws
+  // pg::ProtocolError as pg::split_copy_line() does.
   pg::Row parse(std::string_view line, std::size_t columns);
 
  private:

@@ -94,6 +94,14 @@ bool JsonMembers::next() {
   return true;
 }
 
+std::string_view member(std::string_view object, std::string_view name) {
+  JsonMembers members(object);
+  while (members.next()) {
+    if (members.name() == name) return members.value();
+  }
+  return {};
+}
+
 std::string json_text(std::string_view value) {
   if (value.size() < 2 || value.front() != '"') return "";
   if (value.find('\\') == std::string_view::npos) {

@@ -36,6 +36,9 @@ class JsonMembers {
   std::string unescaped_;
 };
 
+// The value of one member; empty when there is none.
+std::string_view member(std::string_view object, std::string_view name);
+
 // A string's text without quotes and escapes; nothing else is expected. Empty when it is none.
 std::string json_text(std::string_view value);
 

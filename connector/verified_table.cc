@@ -27,14 +27,6 @@ bool is_alike(const pg::TypeShape& shape, const DebeziumType& type) {
   }
 }
 
-std::string_view member(std::string_view object, std::string_view name) {
-  JsonMembers members(object);
-  while (members.next()) {
-    if (members.name() == name) return members.value();
-  }
-  return {};
-}
-
 }  // namespace
 
 VerifiedTable::VerifiedTable(const Config& config, const TableConfig& choice, pg::ReadTable table,

@@ -23,14 +23,6 @@ std::string_view find_in(std::string_view bytes, Take take) {
   return {};
 }
 
-std::string_view member(std::string_view object, std::string_view name) {
-  JsonMembers members(object);
-  while (members.next()) {
-    if (members.name() == name) return members.value();
-  }
-  return {};
-}
-
 }  // namespace
 
 void TableRow::append(std::string& out, ChangeFormat format, std::string_view after) {
