@@ -251,6 +251,13 @@ class Decision {
           what, newest ? to_string(*newest->position) : to_string(saved.origin),
           to_string(confirmed())));
     }
+    // Begun by --from-lsn, behind messages that it has lost too: WAL is not read from before there.
+    if (begun_ahead(saved) && !accepted_ && seen_.stream.last < seen_.saved->accepted) {
+      gap(fmt::format(
+          "JetStream has lost acknowledged messages: {}. Up to message {} it held what was "
+          "committed before {}, where --from-lsn has begun: what is lost of that is not read again",
+          what, seen_.saved->accepted.value, to_string(saved.origin)));
+    }
     if (shorter) go_back(saved);
     if (slot_ahead) plan_.saved.rests_on.reset();
     plan_.saved.confirmed = std::max(saved.confirmed, confirmed());
@@ -275,6 +282,12 @@ class Decision {
     return confirmed() <= saved.confirmed && saved.rests_on && *saved.rests_on <= seen_.stream.last;
   }
 
+  // By --from-lsn, beyond where the slot is: what WAL has in between is not for the stream.
+  bool begun_ahead(const SavedPosition& saved) const { return saved.origin > confirmed(); }
+  static MessagePosition before_origin(const SavedPosition& saved) {
+    return pg::Position{pg::Lsn(saved.origin.value - 1), 0};
+  }
+
   // To the newest message whose place is known: where the stream's tail is gone, that may be the
   // one that the confirmed position rests on.
   void go_back(const SavedPosition& saved) {
@@ -286,6 +299,7 @@ class Decision {
     } else {
       plan_.saved.last = newest != nullptr ? newest->sequence : seen_.stream.last;
       plan_.saved.tail = tail_position();
+      if (newest == nullptr && begun_ahead(saved)) plan_.saved.tail = before_origin(saved);
     }
     plan_.saved.stored = pg::Lsn();
   }
@@ -310,10 +324,7 @@ class Decision {
     plan_.saved.settings_from = StreamSequence(seen_.stream.last.value + 1);
     plan_.saved.last = seen_.stream.last;
     plan_.saved.tail = tail_position();
-    // Begun by --from-lsn, beyond where the slot was.
-    if (tail() == nullptr && saved.origin > confirmed()) {
-      plan_.saved.tail = pg::Position{pg::Lsn(saved.origin.value - 1), 0};
-    }
+    if (tail() == nullptr && begun_ahead(saved)) plan_.saved.tail = before_origin(saved);
     plan_.saved.confirmed = confirmed();
     if (tail() == nullptr) plan_.saved.rests_on = seen_.stream.last;
   }

@@ -127,7 +127,7 @@ void load_shapes(Session& session, const Observed& seen, Resume& plan, const Wak
         session.shapes_key.name());
     plan.known.strict_from = publisher::StreamSequence(plan.known.last.value + 1);
   }
-  session.shapes.drop_after(plan.known.anchor);
+  session.shapes.drop_after(plan.held.value_or(plan.known.anchor));
 }
 
 // What the stream has lost is done again; a change that a snapshot contains was left out of a
