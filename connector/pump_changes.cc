@@ -276,13 +276,23 @@ std::string Pump::key_for_log(std::string_view record) const {
 }
 
 // The primary key of a table under REPLICA IDENTITY FULL. What is stored already was written with
-// the key of then: today's could make other messages of the same WAL.
+// the key of then: today's could make other messages of the same WAL. So was what a replay tells
+// again, as far as that is still known.
 std::vector<std::string> Pump::full_key(const pg::Relation& relation,
                                         const ShapeLog::Entries& announcements,
                                         pg::Position position) {
   if (position <= session_.reread.anchor().change) {
     const ShapeLog::Entry* const then = ShapeLog::in_force(announcements, position);
     if (then != nullptr) return then->key;
+  }
+  if (session_.replay) {
+    const std::string table = quoted_name(relation.schema, relation.name);
+    const auto* const then = ShapeLog::in_force(session_.replay->shapes.of(table), position);
+    if (then != nullptr) return then->key;
+    spdlog::warn(
+        "table {}.{}: which primary key it had at {} is not known any more: its records have "
+        "today's in \"key\"",
+        relation.schema, relation.name, connector::to_string(position));
   }
   pg::wait_until_visible(*session_.sql, xid_);
   return pg::primary_key(*session_.sql, relation.id);

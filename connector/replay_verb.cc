@@ -116,11 +116,13 @@ class ReplayVerb {
                     .last = info.last,
                     .slot_confirmed = command_.from,
                     .spool = {},
-                    .replay = ReplayOf{config_, command_.from}};
+                    .replay = ReplayOf{config_, command_.from, {}}};
     // Changes that a snapshot of a table without a key has in its rows were left out, and are
     // again.
     const publisher::KeyValueEntry snapshots = session.snapshots_key.get(*session.nats);
     if (snapshots.value) session.snapshots = SnapshotProgress::parse(*snapshots.value);
+    const publisher::KeyValueEntry shapes = shapes_key(config_).get(*session.nats);
+    if (shapes.value) session.replay->shapes = ShapeLog::parse(*shapes.value);
     session.saved.tail = known.anchor;
     session.saved.last = info.last;
     session.reread = Reread(std::move(known));

@@ -32,6 +32,7 @@ namespace connector {
 struct ReplayOf {
   const Config& published;  // as it was published first: records name its slot and prefix
   pg::Lsn from;             // what was committed before is left out
+  ShapeLog shapes;          // as they were announced then
 };
 
 struct Session {
@@ -76,7 +77,7 @@ struct Start {
 
 // The one procedure for start, reconnect, fail-over and every failure. While another session holds
 // the slot it waits: a hot standby. Throws what remedy_for() knows; returns nothing only when a
-// stop was requested meanwhile.
+// stop, or while it waited a look at the configuration, was requested meanwhile.
 std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wakeup);
 
 // The configured tables, and the publications that must cover them.
