@@ -211,10 +211,13 @@ class Verification {
       return "its snapshot is not complete in the stream: verify again when it is, or --partial "
              "compares the rows that are there";
     }
-    if (table.keyless() && history.unfollowed > 0) {
+    if (table.keyless() && history.unfollowed > 0 &&
+        history.last_unfollowed >= history.floor(*view_).order) {
       return fmt::format(
-          "it has no key, and {} changes in the stream do not have the whole row that was before "
-          "(the first: message {})",
+          "it has no key, and {} of its records in the stream do not tell a whole row (a column "
+          "was "
+          "added later, a value was left out for its size, or the row before an update is not "
+          "told), so that its rows cannot be followed (the first: message {})",
           history.unfollowed, history.first_unfollowed);
     }
     if (table.keyless() && command_.partial && history.floor(*view_).order == 0) {

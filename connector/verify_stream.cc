@@ -150,6 +150,11 @@ void StreamFolder::take_row(std::size_t table, const StoredChange& change, FoldE
   name_.clear();
   old_name_.clear();
   if (!verified.name_of(name_, change)) return not_followed(table, entry.sequence);
+  // There a value that is not told is a part of the name.
+  if (verified.keyless() && change.format == ChangeFormat::debezium &&
+      (verified.has_placeholder(change.after) || verified.has_placeholder(change.before))) {
+    return not_followed(table, entry.sequence);
+  }
   if (change.kind == Kind::remove) {
     entry.kind = FoldEntry::Kind::gone;
     return add(table, name_, entry);
@@ -186,6 +191,7 @@ void StreamFolder::add(std::size_t table, std::string_view row_name, const FoldE
 void StreamFolder::not_followed(std::size_t table, std::uint64_t sequence) {
   TableHistory& history = histories_[table];
   if (history.unfollowed++ == 0) history.first_unfollowed = sequence;
+  history.last_unfollowed = order_;
 }
 
 }  // namespace connector

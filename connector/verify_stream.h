@@ -39,8 +39,9 @@ class TableHistory {
   bool debezium = false;
   bool snapshot_begun = false;
   bool snapshot_complete = false;
-  std::uint64_t unfollowed = 0;  // records whose row cannot be told
-  std::uint64_t first_unfollowed = 0;
+  std::uint64_t unfollowed = 0;                // records whose row cannot be told
+  std::uint64_t first_unfollowed = 0;          // its message
+  std::uint64_t last_unfollowed = 0;           // its order, to be compared with the floor's
   std::map<std::string, std::uint32_t> types;  // of the last shape that was announced
 
   void truncated(std::uint64_t order, const FoldEntry& by) {
