@@ -34,6 +34,7 @@
 #include <cstdio>
 
 #include "connector/attach.h"
+#include "connector/interrupt.h"
 #include "connector/preconditions.h"
 #include "connector/row_fold.h"
 #include "connector/stop.h"
@@ -43,6 +44,7 @@
 #include "connector/verify_position.h"
 #include "connector/verify_report.h"
 #include "connector/verify_stream.h"
+#include "connector/wakeup.h"
 #include "connector/work_progress.h"
 #include "pg/catalog.h"
 #include "pg/copy_text.h"
@@ -55,13 +57,15 @@
 namespace connector {
 namespace {
 
-constexpr std::uint64_t progress_every = 1024;  // rows
+constexpr std::uint64_t progress_every = 1024;  // rows, or messages
+constexpr const char* stopped_before = "stopped before the comparison was done";
 
 class Verification {
  public:
-  Verification(const Config& config, const VerifyCommand& command)
+  Verification(const Config& config, const VerifyCommand& command, const Wakeup& wakeup)
       : config_(config),
         command_(command),
+        wakeup_(wakeup),
         dir_(config.source.spill_dir.empty() ? pg::default_spill_dir() : config.source.spill_dir),
         nats_(attach_nats(config)),
         sql_(attach_postgres(config)),
@@ -78,7 +82,7 @@ class Verification {
                  "`walferry run` creates it; or correct stream.name");
     }
     read_tables(chosen_tables(config_, command_, *sql_));
-    const auto last = last_before(config_, *sql_, *nats_, names(), end_);
+    const auto last = last_before(config_, *sql_, *nats_, names(), end_, [this] { go_on(); });
     ExternalSort stream_rows(dir_);
     StreamFolder folder(config_, tables_, *view_, stream_rows);
     read_stream(folder, last);
@@ -90,6 +94,11 @@ class Verification {
   }
 
  private:
+  // A comparison that is not done says nothing.
+  void go_on() const {
+    if (wakeup_.stop_requested()) throw Stop(Exit::failed, stopped_before, "");
+  }
+
   TableNames names() const {
     TableNames names;
     for (const VerifiedTable& table : tables_) {
@@ -125,6 +134,7 @@ class Verification {
     for (std::size_t i = 0; i < tables_.size(); ++i) {
       reader.copy(tables_[i].table(), tables_[i].shape(), tables_[i].where(),
                   [&](std::string_view line) {
+                    go_on();
                     lines_.add({.key = {}, .order = i, .value = line});
                     if (++rows_ % progress_every == 0) progress.report(rows_);
                   });
@@ -148,8 +158,11 @@ class Verification {
     const std::uint64_t from = std::max<std::uint64_t>(info->first.value, 1);
     WorkProgress progress("reading stream " + config_.stream.name, "messages",
                           last.value >= from ? last.value - from + 1 : 0);
-    folder.read(*nats_, publisher::StreamSequence(from), last,
-                [&](publisher::StreamSequence at) { progress.report(at.value - from + 1); });
+    std::uint64_t looked = 0;
+    folder.read(*nats_, publisher::StreamSequence(from), last, [&](publisher::StreamSequence at) {
+      go_on();
+      if (++looked % progress_every == 0) progress.report(at.value - from);
+    });
   }
 
   void encode_rows(const std::vector<TableHistory>& histories, ExternalSort& sorted) {
@@ -160,6 +173,7 @@ class Verification {
     std::vector<pg::Value> row;
     std::string buffer, name, value, after, other;
     for (std::uint64_t done = 1; lines_.next(); ++done) {
+      go_on();
       const std::size_t table = lines_.item().order;
       const VerifiedTable& verified = tables_[table];
       const bool json = histories[table].json || !histories[table].debezium;
@@ -190,9 +204,10 @@ class Verification {
     VerifyReport report(command_.json, std::min<std::size_t>(width, 60), stdout,
                         palette_for_stdout());
     const bool hides = config_.publish.oversize == "omit";
-    Comparison comparison(tables_, histories, *view_,
-                          {.partial = command_.partial, .hides_unknown = hides}, stream_rows,
-                          table_rows);
+    Comparison comparison(
+        tables_, histories, *view_,
+        {.partial = command_.partial, .hides_unknown = hides, .go_on = [this] { go_on(); }},
+        stream_rows, table_rows);
     for (std::size_t i = 0; i < tables_.size(); ++i) {
       TableResult result;
       result.unverified = why_unverified(tables_[i], histories[i]);
@@ -266,6 +281,7 @@ class Verification {
 
   const Config& config_;
   const VerifyCommand& command_;
+  const Wakeup& wakeup_;
   const std::string dir_;
   std::unique_ptr<publisher::Connection> nats_;
   std::unique_ptr<pqxx::connection> sql_;
@@ -324,8 +340,10 @@ std::vector<pg::TableInfo> Verification::chosen_tables(const Config& config,
 }  // namespace
 
 int verify(const Config& config, const VerifyCommand& command) {
+  Wakeup wakeup;
+  const Interrupt interrupt(wakeup, stopped_before, std::chrono::seconds(1));
   try {
-    return static_cast<int>(Verification(config, command).run());
+    return static_cast<int>(Verification(config, command, wakeup).run());
   } catch (const pg::SpillError& error) {
     throw Stop(Exit::failed, error.what(),
                "make room there, or set source.spill_dir (else TMPDIR) to another folder");

@@ -46,7 +46,7 @@ Comparison::Comparison(const std::vector<VerifiedTable>& tables,
     : tables_(tables),
       histories_(histories),
       view_(view),
-      rules_(rules),
+      rules_(std::move(rules)),
       stream_rows_(stream_rows),
       table_rows_(table_rows),
       in_stream_(stream_rows.next()),
@@ -60,6 +60,7 @@ void Comparison::compare(std::size_t table, TableResult& result, VerifyReport& r
     const bool stream = in_stream_ && stream_rows_.item().key.starts_with(prefix);
     const bool rows = in_table_ && table_rows_.item().key.starts_with(prefix);
     if (!stream && !rows) return;
+    rules_.go_on();
     name_ = !rows || (stream && stream_rows_.item().key < table_rows_.item().key)
                 ? stream_rows_.item().key
                 : table_rows_.item().key;

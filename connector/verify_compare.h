@@ -2,6 +2,7 @@
 // has.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ class TableRow {
 class Comparison {
  public:
   struct Rules {
-    bool partial = false;        // only rows that occur in the stream
-    bool hides_unknown = false;  // see RowFold
+    bool partial = false;         // only rows that occur in the stream
+    bool hides_unknown = false;   // see RowFold
+    std::function<void()> go_on;  // called with each row; throws where it should not
   };
   // All must live longer; both sorts are finished.
   Comparison(const std::vector<VerifiedTable>& tables, const std::vector<TableHistory>& histories,

@@ -13,7 +13,6 @@ namespace {
 using Kind = StoredChange::Kind;
 
 constexpr std::chrono::milliseconds look_up{500};
-constexpr std::uint64_t progress_every = 1024;  // messages
 
 }  // namespace
 
@@ -59,11 +58,11 @@ StreamFolder::StreamFolder(const Config& config, const std::vector<VerifiedTable
 // The last message may have been deleted: the stream's end, too, ends the reading.
 void StreamFolder::read(publisher::Connection& nats, publisher::StreamSequence first,
                         publisher::StreamSequence last,
-                        const std::function<void(publisher::StreamSequence)>& progress) {
+                        const std::function<void(publisher::StreamSequence)>& go_on) {
   if (last.value == 0 || first > last) return;
   publisher::Consumer consumer(nats, stream_, "", first);
-  std::uint64_t read = 0;
   while (true) {
+    go_on(consumer.position());
     auto message = consumer.next(look_up);
     if (!message) {
       if (publisher::count_from(nats, stream_, "", consumer.position()) == 0) return;
@@ -72,7 +71,6 @@ void StreamFolder::read(publisher::Connection& nats, publisher::StreamSequence f
     if (message->sequence > last) return;
     const publisher::StreamSequence at = message->sequence;
     take(*message);
-    if (++read % progress_every == 0) progress(at);
     if (at == last) return;
   }
 }

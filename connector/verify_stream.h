@@ -72,11 +72,12 @@ class StreamFolder {
   StreamFolder(const Config& config, const std::vector<VerifiedTable>& tables, FoldView& view,
                ExternalSort& rows);
 
-  // Reads what is stored from `first` to `last`. `progress` is called now and then with the
-  // sequence that was reached. Throws publisher::Error.
+  // Reads what is stored from `first` to `last`. `go_on` is called with the sequence
+  // that was reached, for each message and while none comes; what it throws ends the reading.
+  // Throws publisher::Error.
   void read(publisher::Connection& nats, publisher::StreamSequence first,
             publisher::StreamSequence last,
-            const std::function<void(publisher::StreamSequence)>& progress);
+            const std::function<void(publisher::StreamSequence at)>& go_on);
 
   void take(publisher::Delivery& message);
   const std::vector<TableHistory>& histories() const { return histories_; }
