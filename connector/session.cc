@@ -26,9 +26,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-enum class Waited { not_at_all, briefly, stood_by, stopped };
+enum class Waited { not_at_all, briefly, stood_by, interrupted };
 
-// Until nobody holds the slot, or a stop is requested.
+// Until nobody holds the slot, a stop is requested, or, of a standby, a look at the configuration.
 Waited wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup& wakeup) {
   using Clock = std::chrono::steady_clock;
   const auto since = Clock::now();
@@ -46,9 +46,10 @@ Waited wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeu
                    slot->active_pid);
     }
     waited = short_wait ? Waited::briefly : Waited::stood_by;
+    if (waited == Waited::stood_by && wakeup.reload_requested()) break;
     wakeup.wait_for(short_wait ? milliseconds(25) : milliseconds(200));
   }
-  return Waited::stopped;
+  return Waited::interrupted;
 }
 
 void warn(const Findings& findings) {
@@ -222,8 +223,9 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     require(filter_findings(config, *sql, before->resolved));
   }
   const Waited waited = wait_for_slot(*sql, config.source.slot, wakeup);
-  if (waited == Waited::stopped) return nullptr;
-  if (waited == Waited::stood_by) start.first = false;
+  const bool looks = waited == Waited::interrupted && !wakeup.stop_requested();
+  if (waited == Waited::stood_by || looks) start.first = false;
+  if (waited == Waited::interrupted) return nullptr;
   const pg::SystemIdentity identity = replication.identify();
 
   auto nats = std::make_unique<publisher::Connection>(nats_settings(config),
