@@ -1,6 +1,7 @@
 // The pump's way from a change to a message: which changes are recorded, how, and what goes before
 // them. The loop and the way back are in pump.cc.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -285,17 +286,26 @@ std::vector<std::string> Pump::full_key(const pg::Relation& relation,
     const ShapeLog::Entry* const then = ShapeLog::in_force(announcements, position);
     if (then != nullptr) return then->key;
   }
-  if (session_.replay) {
-    const std::string table = quoted_name(relation.schema, relation.name);
-    const auto* const then = ShapeLog::in_force(session_.replay->shapes.of(table), position);
-    if (then != nullptr) return then->key;
-    spdlog::warn(
-        "table {}.{}: which primary key it had at {} is not known any more: its records have "
-        "today's in \"key\"",
-        relation.schema, relation.name, connector::to_string(position));
-  }
   pg::wait_until_visible(*session_.sql, xid_);
-  return pg::primary_key(*session_.sql, relation.id);
+  std::vector<std::string> today = pg::primary_key(*session_.sql, relation.id);
+  if (!session_.replay) return today;
+  const std::string name = relation.schema + "." + relation.name;
+  const auto* const then = ShapeLog::in_force(
+      session_.replay->shapes.of(quoted_name(relation.schema, relation.name)), position);
+  if (then == nullptr) {
+    spdlog::warn(
+        "table {}: which primary key it had at {} is not known any more: its records have today's "
+        "in \"key\"",
+        name, connector::to_string(position));
+    return today;
+  }
+  if (then->key != today) {
+    spdlog::warn(
+        "table {}: from {} on its records have the primary key of when their shape was announced "
+        "({}), which is not today's ({})",
+        name, connector::to_string(position), fmt::join(then->key, ", "), fmt::join(today, ", "));
+  }
+  return then->key;
 }
 
 Pump::Table& Pump::table_of(const pg::Relation& relation, pg::Position position) {

@@ -36,6 +36,7 @@
 #include "connector/attach.h"
 #include "connector/interrupt.h"
 #include "connector/preconditions.h"
+#include "connector/row_entries.h"
 #include "connector/row_fold.h"
 #include "connector/stop.h"
 #include "connector/table_selection.h"
@@ -90,7 +91,17 @@ class Verification {
     ExternalSort table_rows(dir_);
     encode_rows(folder.histories(), table_rows);
     table_rows.finish();
-    return compare(folder.histories(), stream_rows, table_rows);
+    std::unique_ptr<ExternalSort> taken_along;
+    if (folder.any_taken_along()) {
+      taken_along = values_taken_along({.tables = tables_,
+                                        .histories = folder.histories(),
+                                        .view = *view_,
+                                        .hides_unknown = hides_unknown(),
+                                        .dir = dir_,
+                                        .go_on = [this] { go_on(); }},
+                                       stream_rows);
+    }
+    return compare(folder.histories(), stream_rows, taken_along.get(), table_rows);
   }
 
  private:
@@ -197,17 +208,19 @@ class Verification {
     for (const std::string& warning : types_.take_warnings()) spdlog::warn("{}", warning);
   }
 
+  bool hides_unknown() const { return config_.publish.oversize == "omit"; }
+
   Exit compare(const std::vector<TableHistory>& histories, ExternalSort& stream_rows,
-               ExternalSort& table_rows) {
+               ExternalSort* taken_along, ExternalSort& table_rows) {
     std::size_t width = 0;
     for (const VerifiedTable& table : tables_) width = std::max(width, table.name().size());
     VerifyReport report(command_.json, std::min<std::size_t>(width, 60), stdout,
                         palette_for_stdout());
-    const bool hides = config_.publish.oversize == "omit";
-    Comparison comparison(
-        tables_, histories, *view_,
-        {.partial = command_.partial, .hides_unknown = hides, .go_on = [this] { go_on(); }},
-        stream_rows, table_rows);
+    Comparison comparison(tables_, histories, *view_,
+                          {.partial = command_.partial,
+                           .hides_unknown = hides_unknown(),
+                           .go_on = [this] { go_on(); }},
+                          stream_rows, taken_along, table_rows);
     for (std::size_t i = 0; i < tables_.size(); ++i) {
       TableResult result;
       result.unverified = why_unverified(tables_[i], histories[i]);

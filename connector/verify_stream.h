@@ -82,13 +82,18 @@ class StreamFolder {
   void take(publisher::Delivery& message);
   const std::vector<TableHistory>& histories() const { return histories_; }
   std::uint64_t records() const { return order_; }
+  // Whether rows take values along to another key, see connector/row_entries.h.
+  bool any_taken_along() const { return any_taken_along_; }
 
  private:
   void take_record(std::string_view record, publisher::StreamSequence sequence);
   void take_row(std::size_t table, const StoredChange& change, FoldEntry& entry);
   void take_schema(std::size_t table, std::string_view record);
   void take_snapshot_word(std::size_t table, const publisher::Delivery& message);
-  void add(std::size_t table, std::string_view row_name, const FoldEntry& entry);
+  void add(std::size_t table, std::string_view row_name, std::uint64_t order,
+           const FoldEntry& entry);
+  void take_along(std::size_t table, std::string_view from, std::uint64_t order,
+                  const StoredChange& change, FoldEntry entry);
   void not_followed(std::size_t table, std::uint64_t sequence);
 
   const std::vector<VerifiedTable>& tables_;
@@ -102,8 +107,16 @@ class StreamFolder {
   std::vector<TableHistory> histories_;
   std::vector<pg::Lsn> last_snapshot_;
   MessageLines lines_;
-  std::uint64_t order_ = 0;
-  std::string name_, old_name_, key_, value_;
+  std::uint64_t order_ = 0;  // even: what a record leaves in front of it stands at the odd one
+  bool any_taken_along_ = false;
+  // Debezium's format tells a change of key as two records, one behind the other.
+  struct {
+    std::size_t table = 0;
+    std::uint64_t order = 0;
+    pg::Lsn commit_lsn;
+    std::string name;
+  } removed_;
+  std::string name_, old_name_, key_, value_, columns_;
 };
 
 }  // namespace connector
