@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 
+#include "connector/coverage.h"
 #include "connector/interrupt.h"
 #include "connector/observe.h"
 #include "connector/pump.h"
