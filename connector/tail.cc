@@ -132,6 +132,7 @@ class Tail {
   publisher::StreamSequence last_records(publisher::Connection& nats,
                                          const publisher::StreamInfo& info,
                                          std::uint64_t wanted) const {
+    if (info.messages == 0) return publisher::StreamSequence(info.last.value + 1);
     std::uint64_t messages = wanted;
     while (true) {
       const auto at = beginning_of_record(

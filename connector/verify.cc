@@ -267,6 +267,15 @@ class Verification {
       result.notes.push_back(
           fmt::format("partial: {} rows that occur in the stream were compared", result.compared));
     }
+    for (const auto& [column, type] : history.types) {
+      const auto& columns = table.shape().columns;
+      const bool there = std::any_of(columns.begin(), columns.end(),
+                                     [&](const pg::Column& one) { return one.name == column; });
+      if (there) continue;
+      result.notes.push_back(fmt::format(
+          "column {} of the stream not compared: the table has none of that name, or generates it",
+          printable(column)));
+    }
     if (result.different() == 0) return;
     if (table.insert_only()) {
       result.notes.emplace_back(

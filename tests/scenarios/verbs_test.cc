@@ -232,6 +232,18 @@ TEST_F(VerbsInDepth, TailLastCountsRecordsAndNotTheirParts) {
   }
 }
 
+TEST_F(VerbsInDepth, TailLastOfAStreamThatIsEmptyFollowsIt) {
+  start();
+  Process tail(spawn({"tail", "--json", "--last", "5", "cdc.public.>"}, "out", "err"));
+  wait_until(
+      [&] { return js().stream("CDC")->at("state").at("consumer_count") == 1 || !tail.running(); },
+      seconds(30), "it follows");
+  exec("INSERT INTO t VALUES (1, 'one')");
+  wait_printed(1);
+  tail.send(SIGTERM);
+  EXPECT_EQ(tail.wait_exit(seconds(10)).code, 0);
+}
+
 // ---- teardown
 
 TEST_F(VerbsInDepth, TeardownRefusesASlotInUseAndNamesItsSession) {
