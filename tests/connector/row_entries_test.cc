@@ -31,13 +31,18 @@ class RowEntriesTest : public testing::TestWithParam<std::size_t> {
     rows_.add({.key = table_prefix(0) + name, .order = order, .value = bytes});
   }
   void insert(const std::string& name, std::uint64_t order) {
-    add(name, order, {.kind = Kind::insert, .after = R"({"big":"the value"})"});
+    add(name, order, {.kind = Kind::insert, .commit_lsn = {}, .after = R"({"big":"the value"})"});
   }
   void move(const std::string& from, const std::string& to, std::uint64_t order) {
     add(from, order - 1,
-        {.kind = Kind::leaves, .sequence = order, .after = to, .unchanged = R"(["big"])"});
-    add(from, order, {.kind = Kind::gone});
-    add(to, order, {.kind = Kind::update, .after = "{}", .unchanged = R"(["big"])"});
+        {.kind = Kind::leaves,
+         .commit_lsn = {},
+         .sequence = order,
+         .after = to,
+         .unchanged = R"(["big"])"});
+    add(from, order, {.kind = Kind::gone, .commit_lsn = {}});
+    add(to, order,
+        {.kind = Kind::update, .commit_lsn = {}, .after = "{}", .unchanged = R"(["big"])"});
   }
   // Of the row that has this name in the end.
   RowFold::Value big_of(const std::string& name) {
@@ -84,7 +89,7 @@ TEST_P(RowEntriesTest, AValueGoesAlongHoweverTheNamesAreSorted) {
 TEST_P(RowEntriesTest, OfTheRowThatHadTheKeyThen) {
   insert("a", 2);
   move("a", "b", 4);
-  add("a", 6, {.kind = Kind::insert, .after = R"({"big":"another"})"});
+  add("a", 6, {.kind = Kind::insert, .commit_lsn = {}, .after = R"({"big":"another"})"});
   EXPECT_EQ(big_of("b").text, "\"the value\"");
 }
 
