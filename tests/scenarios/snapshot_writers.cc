@@ -63,7 +63,7 @@ void SnapshotWriters::write(unsigned seed) {
       session->exec("BEGIN");
       for (int changes = upto(random, 4); changes > 0; --changes) session->exec(change(random));
       session->exec(upto(random, 10) == 1 ? "ROLLBACK" : "COMMIT");
-      if (options_.truncates && upto(random, 60) == 1) session->exec(truncate(random));
+      if (options_.truncates && upto(random, 150) == 1) session->exec(truncate(random));
       ++transactions_;
     } catch (const servers::SqlError&) {
       session.reset();  // a deadlock, two rows of one key
