@@ -133,8 +133,8 @@ class Program:
 def run_programs(contender, rows, commands, postgres=None, nats=None, timeout=1800, watch=None):
     """Starts all the commands, {name: argv}, at once and measures until the last has ended.
 
-    `watch` is called every SAMPLE_MS. Once it answers with a time (of
-    time.time_ns), that is where the measured time ends, and SIGTERM ends the programs.
+    `watch` is called every SAMPLE_MS. Once it answers with a time, as time.time_ns() has it,
+    that is where the measured time ends, and SIGTERM ends the programs.
     """
     os.sync()  # what an earlier contender wrote is not this one's burden
     postmaster = postgres.server.pid if postgres else None

@@ -1,7 +1,7 @@
 """The workload `snapshot`: a table that was there before, read for its initial snapshot.
 
-walferry's time is from exec to the word that the snapshot is complete, as JetStream stored it; slot,
-publication and stream are made within it. The floor is a COPY of the table that nobody keeps and a
+walferry's time is from exec to the word that the snapshot is complete, as JetStream stored it;
+slot, publication and stream are made within it. The floor is a COPY of the table that nobody keeps and a
 raw publisher of as many messages of the same bytes under the same headers, both at once; its time
 ends with the later of the two.
 
