@@ -199,8 +199,11 @@ void MessageWriter::set_id(pg::Position position) {
 }
 
 void MessageWriter::set_id(const HeldRecord& record) {
-  set_id(record.position);
-  if (record.snapshot.empty()) return;
+  if (record.snapshot.empty()) {
+    set_id(record.position);
+    return;
+  }
+  values_.clear();
   id_.clear();
   fmt::format_to(std::back_inserter(id_), "{}:{:016X}:{}", config_.source.slot,
                  record.position.commit_lsn.value, record.snapshot);

@@ -43,6 +43,7 @@ namespace connector {
 // What a mark brought, on its way out; see pump_snapshot.cc.
 struct SnapshotPublication {
   SnapshotPart part;
+  std::string id;            // of its rows, without the slot, the mark and the number
   std::uint64_t number = 0;  // of the last row
   std::string piece;
   std::size_t at = 0;                             // in `piece`

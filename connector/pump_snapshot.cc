@@ -6,6 +6,8 @@
 // successor. So rows go out only while the server has just said that the slot is ours.
 #include <fmt/format.h>
 
+#include <iterator>
+
 #include "connector/failpoint.h"
 #include "connector/omission.h"
 #include "connector/pump.h"
@@ -86,6 +88,9 @@ void Pump::open_publication() {
     snapshot_shape_ = snapshots_->shape_number();
   }
   mark_.begin_snapshot(part.mark);
+  const pg::Relation& relation = snapshots_->table().relation;
+  publication.id =
+      fmt::format("snapshot:{}.{}:", escape_schema(relation.schema), escape_token(relation.name));
   require_slot();
   // What came before of such a table, changes and an earlier attempt's rows, is in these rows too,
   // and nothing would tell them apart.
@@ -94,7 +99,7 @@ void Pump::open_publication() {
   for (const std::string& piece : part.chunk->pieces) {
     for (std::size_t at = 0; at < piece.size();) {
       const std::string_view line = take_line(piece, at);
-      part.window->fill_from(copy_row_.parse(line, snapshots_->table().relation.columns.size()));
+      part.window->fill_from(copy_row_.parse(line, relation.columns.size()));
     }
   }
   publication.completed = part.window->complete();
@@ -133,15 +138,14 @@ void Pump::publish_completed_row(pg::Row row) {
 }
 
 void Pump::hold_alone(std::uint64_t number) {
-  const pg::Relation& relation = snapshots_->table().relation;
   alone_.position = {publication_->part.mark, 0};
   alone_.source = snapshot_table_.source;
   alone_.op = Op::snapshot;
   alone_.raw = false;
   alone_.body.clear();
   alone_.headers.clear();
-  alone_.snapshot = fmt::format("snapshot:{}.{}:{}", escape_schema(relation.schema),
-                                escape_token(relation.name), number);
+  alone_.snapshot = publication_->id;
+  fmt::format_to(std::back_inserter(alone_.snapshot), "{}", number);
 }
 
 void Pump::publish_row(pg::Row row) {

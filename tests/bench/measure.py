@@ -37,6 +37,7 @@ class Result:
     seconds: float
     costs: list
     output: dict = dataclasses.field(default_factory=dict)  # by program, what it printed
+    longest_ms: float = 0.0  # transaction of walferry's that was seen, where that was watched
 
     @property
     def rate(self):
@@ -129,8 +130,12 @@ class Program:
         return Cost(self.name, self.usage.ru_utime + self.usage.ru_stime, self.peak)
 
 
-def run_programs(contender, rows, commands, postgres=None, nats=None, timeout=1800):
-    """Starts all the commands, {name: argv}, at once and measures until the last has ended."""
+def run_programs(contender, rows, commands, postgres=None, nats=None, timeout=1800, watch=None):
+    """Starts all the commands, {name: argv}, at once and measures until the last has ended.
+
+    `watch` is called every SAMPLE_MS. Once it answers with a time, as time.time_ns() has it,
+    that is where the measured time ends, and SIGTERM ends the programs.
+    """
     os.sync()  # what an earlier contender wrote is not this one's burden
     postmaster = postgres.server.pid if postgres else None
     postgres_before = postgres_cpu_seconds(postmaster) if postgres else 0
@@ -144,6 +149,7 @@ def run_programs(contender, rows, commands, postgres=None, nats=None, timeout=18
         poller.register(pidfd, select.POLLIN)
     deadline = time.monotonic() + timeout
     output = {}
+    over_ns = None
     try:
         while waiting:
             for pidfd, _ in poller.poll(SAMPLE_MS):
@@ -154,6 +160,11 @@ def run_programs(contender, rows, commands, postgres=None, nats=None, timeout=18
                 program.sample()
             if postgres:
                 walsender_peak = max(walsender_peak, walsender_peak_mib(postmaster))
+            if watch and over_ns is None:
+                over_ns = watch()
+                if over_ns is not None:
+                    for program in waiting.values():
+                        program.process.send_signal(signal.SIGTERM)
             if time.monotonic() > deadline:
                 raise BenchError(f"{contender}: not done within {timeout} s")
     finally:
@@ -170,6 +181,8 @@ def run_programs(contender, rows, commands, postgres=None, nats=None, timeout=18
     others = machine_cpu_seconds() - machine_before - sum(cost.cpu_seconds for cost in costs)
     costs.append(Cost(OTHERS, max(0.0, others), 0.0))
     seconds = max(p.ended for p in programs) - min(p.started for p in programs)
+    if over_ns is not None:
+        seconds = (over_ns - min(p.started_ns for p in programs)) / 1e9
     return Result(contender, rows, seconds, costs, output)
 
 

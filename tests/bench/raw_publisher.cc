@@ -29,6 +29,7 @@ namespace {
 struct Options {
   std::string host = "127.0.0.1", port = "4222";
   std::string stream = "CDC", subject = "cdc.public.bench_rows.insert", slot = "walferry";
+  std::string snapshot;  // ids and headers as of a snapshot's rows: "snapshot:public.bench_rows"
   std::uint64_t count = 1'000'000, rows_per_transaction = 1000;
   std::size_t payload = 400;
   std::uint64_t window = 4096, window_bytes = 8U << 20;
@@ -66,11 +67,15 @@ class RawPublisher {
     // Made-up commit LSNs, as far apart as real ones: the ids have the length of walferry's.
     const std::uint64_t row = sequence - 1;
     const std::uint64_t commit_lsn = 0x1000000 + row / options_.rows_per_transaction * 0x1000;
+    const std::uint64_t ordinal = row % options_.rows_per_transaction + 1;
     headers_.clear();
-    fmt::format_to(std::back_inserter(headers_),
-                   "NATS/1.0\r\nNats-Msg-Id: {}:{:016X}:{}\r\n"
-                   "Nats-Expected-Last-Sequence: {}\r\n\r\n",
-                   options_.slot, commit_lsn, row % options_.rows_per_transaction + 1, row);
+    const auto header = std::back_inserter(headers_);
+    fmt::format_to(header, "NATS/1.0\r\nNats-Msg-Id: {}:{:016X}:", options_.slot, commit_lsn);
+    if (!options_.snapshot.empty()) fmt::format_to(header, "{}:", options_.snapshot);
+    fmt::format_to(header, "{}\r\nNats-Expected-Last-Sequence: {}\r\n", ordinal, row);
+    if (!options_.snapshot.empty())
+      fmt::format_to(header, "Walferry-Position: {:016X}:0\r\n", commit_lsn);
+    headers_ += "\r\n";
     std::string& out = wire_.out();
     fmt::format_to(std::back_inserter(out), "HPUB {} _INBOX.raw.{} {} {}\r\n", options_.subject,
                    sequence, headers_.size(), headers_.size() + payload_.size());
@@ -112,6 +117,7 @@ int main(int argc, char** argv) {
   app.add_option("--stream", o.stream);
   app.add_option("--subject", o.subject);
   app.add_option("--slot", o.slot, "the first part of Nats-Msg-Id");
+  app.add_option("--snapshot", o.snapshot, "ids and headers as of a snapshot's rows");
   app.add_option("--count", o.count)->check(CLI::PositiveNumber);
   app.add_option("--rows-per-transaction", o.rows_per_transaction)->check(CLI::PositiveNumber);
   app.add_option("--payload", o.payload, "bytes");

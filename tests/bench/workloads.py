@@ -43,7 +43,7 @@ name = "CDC"
 subject_prefix = "cdc"
 [[table]]
 name = "public.{table}"
-snapshot = "never"
+snapshot = "{snapshot}"
 """
 
 # What a stream of walferry's looks like, for raw runs before walferry has made one.
@@ -100,10 +100,11 @@ class Bench:
         finally:
             self.drop_slot(SLOT)
 
-    def walferry_command(self, nats, *arguments):
+    def walferry_command(self, nats, *arguments, snapshot="never"):
         config = self.workplace.file("walferry.toml")
         with open(config, "w", encoding="utf-8") as file:
-            file.write(CONFIG.format(dsn=self.postgres.dsn(), port=nats.port, table=TABLE))
+            file.write(CONFIG.format(dsn=self.postgres.dsn(), port=nats.port, table=TABLE,
+                                     snapshot=snapshot))
         return [self.walferry_binary, "run", "--config", config, *arguments]
 
     def drain_command(self, until):
@@ -116,12 +117,12 @@ class Bench:
         return [os.path.join(self.programs, "slot_drain"), "--dsn", dsn, "--slot", SLOT,
                 "--publications", publications, "--until", until]
 
-    def raw_command(self, nats, rows, rows_per_transaction):
+    def raw_command(self, nats, rows, rows_per_transaction, subject=SUBJECT):
         answer = nats.request(f"$JS.API.STREAM.CREATE.{STREAM}", self.stream_config)
         if "error" in answer:
             raise BenchError(f"the raw publisher's stream: {answer['error']}")
         return [os.path.join(self.programs, "raw_publisher"), "--port", str(nats.port),
-                "--stream", STREAM, "--subject", SUBJECT, "--slot", SLOT, "--count", str(rows),
+                "--stream", STREAM, "--subject", subject, "--slot", SLOT, "--count", str(rows),
                 "--rows-per-transaction", str(rows_per_transaction),
                 "--payload", str(self.payload)]
 

@@ -1,10 +1,22 @@
 // What the scenarios of snapshots stand on.
 #pragma once
 
+#include <map>
+#include <string>
+
 #include "tests/scenarios/rig.h"
 #include "tests/servers/snapshot_fold.h"
 
 namespace scenarios {
+
+// Rows by their text, with how often they are there.
+inline std::map<std::string, int> heap_of(PostgresCluster& postgres, const std::string& table) {
+  std::map<std::string, int> heap;
+  for (const auto& row : postgres.query("SELECT row_to_json(t) FROM " + table + " t")) {
+    ++heap[nlohmann::json::parse(row.at(0).value()).dump()];
+  }
+  return heap;
+}
 
 class Snapshot : public Scenario {
  protected:

@@ -156,15 +156,6 @@ TEST_F(SnapshotTraps, DroppedTableEndsItsSnapshotAndNothingElse) {
   EXPECT_EQ(folded().complete_with("public.u"), 1);
 }
 
-// Rows by their text, with how often they are there.
-std::map<std::string, int> heap_of(PostgresCluster& postgres, const std::string& table) {
-  std::map<std::string, int> heap;
-  for (const auto& row : postgres.query("SELECT row_to_json(t) FROM " + table + " t")) {
-    ++heap[nlohmann::json::parse(row.at(0).value()).dump()];
-  }
-  return heap;
-}
-
 struct SnapshotWithoutKey : SnapshotTraps {
   void SetUp() override {
     table_to_read("h", "a int, v text");

@@ -1,7 +1,6 @@
 // Initial snapshots: what was there before walferry came is in the stream, each table's rows with
-// the changes of the same time, and the stream folds to the tables, however often it is killed.
-#include <random>
-
+// the changes of the same time, and the stream folds to the tables. snapshot_kills.cc kills it, and
+// snapshot_traps.cc has what makes it wrong.
 #include "tests/scenarios/snapshot_rig.h"
 
 namespace scenarios {
@@ -60,35 +59,6 @@ TEST_F(Snapshot, UnderLoadFoldsToTheTables) {
   wait_for_all();
   walferry_.stop();
   expect_load_tables();
-}
-
-TEST_F(Snapshot, KilledAgainAndAgainGoesOnWhereItWas) {
-  load_tables_to_read();
-  const int rows = scaled(20'000, 10'000'000);
-  exec("INSERT INTO load_d SELECT i, 'row' FROM generate_series(4000, 4000 + " +
-       std::to_string(rows) + ") i");
-  settings().set("snapshot", "chunk_rows", scaled("200", "10000"));
-  Load load(postgres_.conninfo(), {.pause = Milliseconds(2)});
-  std::mt19937 random{std::random_device()()};
-  const int kills = scaled(8, 20);
-  for (int i = 0; i < kills; ++i) {
-    start();
-    const auto before = js().count("CDC", "cdc.*.*.snapshot");
-    wait_until([&] { return js().count("CDC", "cdc.*.*.snapshot") > before || words() == 4; },
-               seconds(60), "some progress");
-    let_pass(Milliseconds(std::uniform_int_distribution<int>(0, scaled(150, 2000))(random)));
-    walferry_.kill_hard();
-  }
-  start();
-  for (const char* table : {"load_a", "load_b", "load_c", "load_d"}) wait_saved(table);
-  load.stop();
-  wait_for_all();
-  walferry_.stop();
-  expect_load_tables();
-  // Chunks in flight: those that the workers have read ahead.
-  const SnapshotFold fold = folded();
-  const auto chunk = scaled<std::uint64_t>(200, 10000);
-  EXPECT_LE(fold.read_again("public.load_d"), static_cast<std::uint64_t>(kills) * 4 * chunk);
 }
 
 }  // namespace

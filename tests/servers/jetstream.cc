@@ -170,15 +170,22 @@ json JetStream::publish(const std::string& subject, const std::string& payload,
 
 std::vector<Stored> JetStream::read(const std::string& name, std::uint64_t from) {
   std::vector<Stored> messages;
+  for_each(
+      name, [&](Stored message) { messages.push_back(std::move(message)); }, from);
+  return messages;
+}
+
+void JetStream::for_each(const std::string& name, const std::function<void(Stored)>& use,
+                         std::uint64_t from) {
   const auto info = stream(name);  // also connects anew where that is needed
   if (!info) {
     throw std::runtime_error("no stream " + name);
   }
   const auto last = (*info)["state"]["last_seq"].get<std::uint64_t>();
   if ((*info)["state"]["messages"] == 0 || last < from) {
-    return messages;
+    return;
   }
-  return with_client(
+  with_client(
       [&](NatsClient& nats) {
         const std::string inbox = nats.new_inbox();
         const int sid = nats.subscribe(inbox);
@@ -194,7 +201,8 @@ std::vector<Stored> JetStream::read(const std::string& name, std::uint64_t from)
           throw std::runtime_error("consumer: " + created["error"].dump());
         }
         std::uint64_t pending = created.value("num_pending", std::uint64_t{1});
-        while (pending > 0 && (messages.empty() || messages.back().sequence < last)) {
+        std::uint64_t read_to = 0;
+        while (pending > 0 && read_to < last) {
           auto message = nats.next(seconds(20));
           if (!message.has_value()) {
             throw std::runtime_error("the consumer fell silent");
@@ -207,13 +215,13 @@ std::vector<Stored> JetStream::read(const std::string& name, std::uint64_t from)
           }
           const Delivery delivery = delivery_of(message->reply);
           pending = delivery.pending;
-          messages.push_back({delivery.sequence, std::move(message->subject),
-                              std::move(message->headers), std::move(message->payload)});
+          read_to = delivery.sequence;
+          use({delivery.sequence, std::move(message->subject), std::move(message->headers),
+               std::move(message->payload)});
         }
         nats.unsubscribe(sid);
         nats.request("$JS.API.CONSUMER.DELETE." + name + "." + created["name"].get<std::string>(),
                      "");
-        return messages;
       },
       false);
 }

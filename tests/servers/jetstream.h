@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -55,6 +56,9 @@ class JetStream {
 
   // All messages from sequence `from` to the last one of this moment, read through a push consumer.
   std::vector<Stored> read(const std::string& name, std::uint64_t from = 1);
+  // The same one by one, of streams that are larger than memory.
+  void for_each(const std::string& name, const std::function<void(Stored)>& use,
+                std::uint64_t from = 1);
   std::optional<std::string> key_value(const std::string& bucket, const std::string& key);
 
  private:
