@@ -68,6 +68,10 @@ void Pump::on(const pg::Message& message) {
     on_mark(message);
     return;
   }
+  if (!message.transactional && message.prefix == snapshot_order_prefix) {
+    on_order(message);
+    return;
+  }
   pg::Position position{message.lsn, 0};
   if (message.transactional) {
     position.commit_lsn = transaction_.commit_lsn();

@@ -201,7 +201,7 @@ std::string SnapshotTable::copy(const std::optional<Key>& lower, const std::opti
   };
   if (lower) add(compare(key, *lower, true));
   if (upper) add(compare(key, *upper, false));
-  if (!where.empty()) add("(" + where + ")");
+  if (!where.empty()) add("(" + where + "\n)");  // it may end in a comment
   return fmt::format("COPY (SELECT {} FROM {}{}{}) TO STDOUT", columns, from(), conditions,
                      order(key));
 }
