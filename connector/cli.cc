@@ -22,8 +22,8 @@ namespace {
 
 constexpr int usage_error = 2;
 
-const std::vector<std::string> verbs{"run",    "check", "status", "tail",     "seek",
-                                     "replay", "mark",  "snapshot", "verify", "teardown", "version"};
+const std::vector<std::string> verbs{"run",  "check",    "status", "tail",     "seek",   "replay",
+                                     "mark", "snapshot", "verify", "teardown", "version"};
 const std::vector<std::string> unbuilt_verbs{"init"};
 
 bool contains(const std::vector<std::string>& words, const std::string& word) {

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "connector/failpoint.h"
 #include "connector/omission.h"
 #include "connector/pump.h"
@@ -221,8 +223,13 @@ void Pump::word_of_snapshot(std::uint64_t number, const char* header, const std:
   alone_.subject = fmt::format("{}._snapshot.{}.{}", config_.stream.subject_prefix,
                                escape_schema(relation.schema), escape_token(relation.name));
   alone_.headers.emplace_back(header, value);
-  const std::string& request = snapshots_->job().request;
-  if (!request.empty()) alone_.headers.emplace_back("Walferry-Request", request);
+  const std::string& id = snapshots_->job().request;
+  if (!id.empty()) alone_.headers.emplace_back("Walferry-Request", id);
+  const auto& requests = session_.snapshots.requests();
+  const bool partial = std::any_of(requests.begin(), requests.end(), [&](const auto& request) {
+    return request.id == id && !request.where.empty();
+  });
+  if (partial) alone_.headers.emplace_back("Walferry-Partial", "true");
   writer_.alone(alone_);
 }
 

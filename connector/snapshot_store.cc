@@ -40,9 +40,10 @@ bool Session::take_order(const pg::Message& message, const std::string& slot) {
   if (!is_order_for(message.content, slot)) return false;
   const auto order = parse_order(message.content, snapshots.secret);
   if (!order) {
-    spdlog::warn("a request at {} for snapshots is not signed as `walferry snapshot` does: it is "
-                 "left alone",
-                 to_string(message.lsn));
+    spdlog::warn(
+        "a request at {} for snapshots is not signed as `walferry snapshot` does: it is "
+        "left alone",
+        to_string(message.lsn));
     return false;
   }
   pass(Failpoint::order_read);

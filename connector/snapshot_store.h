@@ -1,5 +1,5 @@
-// Where a session has the progress of snapshots from. Session::save_snapshots() and take_order() are
-// in the same place.
+// Where a session has the progress of snapshots from. Session::save_snapshots() and take_order()
+// are in the same place.
 #pragma once
 
 #include "connector/config.h"

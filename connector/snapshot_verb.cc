@@ -96,10 +96,9 @@ class Asker {
         add_way("add a [[table]] for it, and let the daemon read that (SIGHUP)");
         continue;
       }
-      const bool there =
-          std::any_of(resolved.begin(), resolved.end(), [&](const pg::TableInfo& info) {
-            return info.schema == schema && info.name == table;
-          });
+      const bool there = std::any_of(
+          resolved.begin(), resolved.end(),
+          [&](const pg::TableInfo& info) { return info.schema == schema && info.name == table; });
       const auto described = pg::snapshot_table(*session_, schema, table, publications());
       if (!described) {
         missing_.push_back(fmt::format("there is no table {}", name));
@@ -109,12 +108,14 @@ class Asker {
         add_way("a partition is read through its root: name that");
       } else if (!described->published) {
         missing_.push_back(fmt::format("table {} is in none of walferry's publications", name));
-        add_way("the daemon adds it within a minute, and at SIGHUP; walferry check says what it "
-                "lacks");
+        add_way(
+            "the daemon adds it within a minute, and at SIGHUP; walferry check says what it "
+            "lacks");
       } else if (!order.where.empty() && described->key.empty()) {
-        usage_.push_back(fmt::format("table {} has no key, so it is read whole, and what came of "
-                                     "it before is void: a part of it cannot be read alone",
-                                     name));
+        usage_.push_back(
+            fmt::format("table {} has no key, so it is read whole, and what came of "
+                        "it before is void: a part of it cannot be read alone",
+                        name));
         add_way("leave --where out, or give the table a primary key");
       } else {
         require_condition(name, *described, order.where);
@@ -135,8 +136,9 @@ class Asker {
     } else if (const std::string wrong = pg::where_problem(*session_, table, where);
                !wrong.empty()) {
       usage_.push_back(fmt::format("--where does not fit table {}: {}", name, wrong));
-      add_way("--where takes one condition of SQL on the table's columns; functions outside "
-              "pg_catalog want their schema's name before them");
+      add_way(
+          "--where takes one condition of SQL on the table's columns; functions outside "
+          "pg_catalog want their schema's name before them");
     }
   }
 
@@ -163,10 +165,10 @@ class Asker {
 
   // In a transaction of its own that has an id: else the slot would get it only with later WAL.
   void emit(const std::string& content) {
-    session_->exec(fmt::format(
-        "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id();"
-        "SELECT pg_logical_emit_message(false, {}, {}); COMMIT",
-        pg::quote_text(snapshot_order_prefix), pg::quote_text(content)));
+    session_->exec(
+        fmt::format("BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_current_xact_id();"
+                    "SELECT pg_logical_emit_message(false, {}, {}); COMMIT",
+                    pg::quote_text(snapshot_order_prefix), pg::quote_text(content)));
   }
 
   const Config& config_;

@@ -90,10 +90,10 @@ bool SnapshotWatch::daemon_is_there() {
     if (!sql_) sql_ = attach_postgres(config_);
     const auto slot = pg::slot_info(*sql_, config_.source.slot);
     if (!slot) {
-      throw Stop(Exit::position_lost,
-                 fmt::format("slot \"{}\" is gone, and what was asked for with it",
-                             config_.source.slot),
-                 "ask again once `walferry run` has made another");
+      throw Stop(
+          Exit::position_lost,
+          fmt::format("slot \"{}\" is gone, and what was asked for with it", config_.source.slot),
+          "ask again once `walferry run` has made another");
     }
     return slot->active;
   } catch (const std::exception& error) {
@@ -110,9 +110,10 @@ void SnapshotWatch::say_who_is_missing(Clock::time_point now) {
   if (now < next_word_) return;
   const bool taken = !seen_.empty();
   if (absent_) {
-    spdlog::warn("no walferry reads slot \"{}\" now: what was asked for is kept, and {} when one "
-                 "starts",
-                 config_.source.slot, taken ? "goes on" : "is taken");
+    spdlog::warn(
+        "no walferry reads slot \"{}\" now: what was asked for is kept, and {} when one "
+        "starts",
+        config_.source.slot, taken ? "goes on" : "is taken");
   } else if (!taken) {
     spdlog::info("the walferry that reads slot \"{}\" has not come to it yet: waiting",
                  config_.source.slot);
@@ -163,7 +164,8 @@ int SnapshotWatch::conclude() const {
       code = static_cast<int>(Exit::failed);
     }
     const std::string came =
-        asked ? how_far(own.ended() && own.state != State::complete ? own : seen.reading) : own.note;
+        asked ? how_far(own.ended() && own.state != State::complete ? own : seen.reading)
+              : own.note;
     fmt::print("{}  {}\n", name_in(seen.request), came);
   }
   return code;

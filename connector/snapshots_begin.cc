@@ -95,9 +95,8 @@ std::optional<pg::SnapshotTable> Snapshots::describe(const SnapshotJob& job) {
 std::uint64_t Snapshots::expected_rows(const pg::SnapshotTable& table, const std::string& where) {
   try {
     sql_->exec("BEGIN READ ONLY; SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 1000");
-    const pg::PgResult plan =
-        sql_->exec("EXPLAIN (FORMAT JSON) SELECT FROM " + table.from() +
-                   (where.empty() ? std::string() : " WHERE " + where));
+    const pg::PgResult plan = sql_->exec("EXPLAIN (FORMAT JSON) SELECT FROM " + table.from() +
+                                         (where.empty() ? std::string() : " WHERE " + where));
     const auto json = nlohmann::json::parse(pg::cell(plan, 0, 0));
     sql_->exec("ROLLBACK");
     return json.at(0).at("Plan").at("Plan Rows").get<std::uint64_t>();

@@ -202,9 +202,8 @@ TEST_F(CommandLine, HelpGoesToStandardOutputWithAnExample) {
   const Outcome outcome = parse({"--help"});
   EXPECT_EQ(std::get<int>(outcome.result), 0);
   EXPECT_THAT(outcome.err, IsEmpty());
-  for (const char* verb :
-       {"run", "check", "status", "tail", "seek", "replay", "mark", "snapshot", "teardown",
-        "version"}) {
+  for (const char* verb : {"run", "check", "status", "tail", "seek", "replay", "mark", "snapshot",
+                           "teardown", "version"}) {
     EXPECT_THAT(outcome.out, HasSubstr(std::string("\n  ") + verb + " "));
     const Outcome of_verb = parse({verb, "--help"});
     EXPECT_EQ(std::get<int>(of_verb.result), 0);

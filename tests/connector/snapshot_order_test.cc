@@ -14,9 +14,8 @@ SnapshotOrder order() {
 }
 
 TEST(SnapshotOrder, IsReadAsItWasSigned) {
-  for (const auto action :
-       {SnapshotOrder::Action::snapshot, SnapshotOrder::Action::pause,
-        SnapshotOrder::Action::resume, SnapshotOrder::Action::cancel}) {
+  for (const auto action : {SnapshotOrder::Action::snapshot, SnapshotOrder::Action::pause,
+                            SnapshotOrder::Action::resume, SnapshotOrder::Action::cancel}) {
     SnapshotOrder one = order();
     one.action = action;
     EXPECT_EQ(parse_order(signed_order(one, "secret"), "secret"), one) << name_of(action);

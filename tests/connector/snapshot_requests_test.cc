@@ -8,8 +8,8 @@
 namespace connector {
 namespace {
 
-using testing::HasSubstr;
 using publisher::StreamSequence;
+using testing::HasSubstr;
 using Action = SnapshotOrder::Action;
 using State = TableSnapshot::State;
 using Tables = std::vector<std::pair<std::string, std::string>>;
@@ -59,12 +59,12 @@ struct SnapshotRequests : testing::Test {
 
 TEST_F(SnapshotRequests, AnOrderIsTakenOnce) {
   give(Action::snapshot, {{"public", "a"}});
-  EXPECT_FALSE(progress_.take({.slot = "walferry", .id = "1", .tables = {{"public", "a"}}},
-                              pg::Lsn(1)));
+  EXPECT_FALSE(
+      progress_.take({.slot = "walferry", .id = "1", .tables = {{"public", "a"}}}, pg::Lsn(1)));
   EXPECT_EQ(progress_.requests().size(), 1U);
   progress_ = SnapshotProgress::parse(progress_.to_json());
-  EXPECT_FALSE(progress_.take({.slot = "walferry", .id = "1", .tables = {{"public", "b"}}},
-                              pg::Lsn(1)));
+  EXPECT_FALSE(
+      progress_.take({.slot = "walferry", .id = "1", .tables = {{"public", "b"}}}, pg::Lsn(1)));
 }
 
 TEST_F(SnapshotRequests, EachTableWaitsByItselfAndOneNamedTwiceOnce) {
@@ -248,8 +248,8 @@ TEST(SnapshotProgress, OfManyTablesStaysBelowWhatAMessageTakes) {
   SnapshotProgress progress;
   constexpr std::uint64_t tables = 5000;
   for (std::uint64_t i = 0; i < tables; ++i) {
-    TableSnapshot& table = progress.tables()["\"public\".\"a table with a name " +
-                                             std::to_string(i) + "\""];
+    TableSnapshot& table =
+        progress.tables()["\"public\".\"a table with a name " + std::to_string(i) + "\""];
     table.key_of = "16385 \"id\" integer OPERATOR(pg_catalog.<)";
     for (std::uint64_t step = 1; step <= 12; ++step) {
       table.add({.rests_on = StreamSequence(i * 100 + step),
