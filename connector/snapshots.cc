@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 
 constexpr std::size_t most_window_bytes = 16U << 20;
 constexpr int most_faults = 10;
+constexpr std::size_t most_watched = 10'000;
 using State = TableSnapshot::State;
 
 std::string random_name() {
@@ -48,7 +49,8 @@ Snapshots::Snapshots(const Config& config, Session& session, const TableSelectio
       session_(session),
       selection_(selection),
       wakeup_(wakeup),
-      session_name_(random_name()) {}
+      session_name_(random_name()),
+      thin_watched_at_(most_watched) {}
 
 void Snapshots::ordered() {
   more_ = true;
@@ -70,6 +72,7 @@ void Snapshots::tend(Clock::time_point now) {
     rewind();
   }
   if (reread_due_) rewind();
+  thin_watched();
   if (!table_ && more_) {
     if (const auto job = next_job()) {
       begin(*job);
@@ -182,6 +185,14 @@ void Snapshots::mend(const SnapshotReader::Trouble& trouble, Clock::time_point n
                             trouble.hint.empty() ? "" : ". What to do: ", trouble.hint));
 }
 
+// While an old writer is waited for, no chunk tells what is visible by now.
+void Snapshots::thin_watched() {
+  if (watched_.size() < thin_watched_at_) return;
+  const auto sees = pg::current_visibility(*session_.sql);
+  std::erase_if(watched_, [&](std::uint32_t xid) { return sees.sees(pg::TransactionId(xid)); });
+  thin_watched_at_ = std::max(most_watched, 2 * watched_.size());
+}
+
 std::vector<pg::TransactionId> Snapshots::watched() const {
   std::vector<pg::TransactionId> xids;
   xids.reserve(watched_.size());
@@ -202,10 +213,12 @@ void Snapshots::published(const pg::Relation& table, Op op, pg::Row row, pg::Row
     bytes += open.window.size();
   }
   if (bytes <= most_window_bytes) return;
-  spdlog::debug("too many changes between the marks of a chunk of {}: it is read again",
-                readable_name(name_));
-  open_.clear();
-  reread_due_ = true;
+  reader_->end();
+  mend({.kind = SnapshotReader::Trouble::Kind::again,
+        .what = fmt::format("more was changed between the marks of a chunk than fits into {} MiB",
+                            most_window_bytes >> 20),
+        .hint = ""},
+       Clock::now());
 }
 
 void Snapshots::shape_seen(const pg::Relation& relation) {

@@ -115,6 +115,7 @@ class Snapshots {
   void rewind();
   void mend(const SnapshotReader::Trouble& trouble, Clock::time_point now);
   void leave_table();
+  void thin_watched();
   std::vector<pg::TransactionId> watched() const;
   bool sees_all(const SnapshotChunk& chunk, const std::vector<pg::TransactionId>& xids) const;
   std::optional<SnapshotPart> high_mark(std::uint64_t id, pg::Lsn at);
@@ -152,7 +153,9 @@ class Snapshots {
     bool other_shape = false;
   };
   std::map<std::uint64_t, Open> open_;  // by chunk
+  // Transactions that changed the table, and that no chunk is known to see.
   std::unordered_set<std::uint32_t> watched_;
+  std::size_t thin_watched_at_ = 0;
   std::deque<Step> steps_;
 
   Clock::time_point next_word_;

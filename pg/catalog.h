@@ -15,6 +15,7 @@
 
 #include "pg/change.h"
 #include "pg/types.h"
+#include "pg/visibility.h"
 
 namespace pg {
 
@@ -74,6 +75,8 @@ Lsn copy_slot(pqxx::connection& sql, const std::string& from, const std::string&
 // The server's WAL position. Not the insert position, which may stand behind a page's header that
 // no record has reached yet.
 Lsn flushed_wal_lsn(pqxx::connection& sql);
+// What a transaction that begins now sees.
+Visibility current_visibility(pqxx::connection& sql);
 
 // Ordinary and partitioned tables of a schema; a partition only when asked for by its own name.
 std::vector<TableInfo> tables_in_schema(pqxx::connection& sql, const std::string& schema);

@@ -81,6 +81,12 @@ TEST_F(SnapshotTraps, RowsOfWritersThatAreOlderThanThePublicationAreThere) {
   wait_until([&] { return says(walferry_.log(), "waits for 1 open transaction"); }, seconds(30),
              "the snapshot waits");
   EXPECT_EQ(js().count("CDC", "cdc.public.t.snapshot"), 0U);
+  // More transactions than are kept in mind before it is asked which of them are visible.
+  exec(
+      "DO $$ BEGIN FOR i IN 11..12010 LOOP INSERT INTO t VALUES (i, 'short'); COMMIT; END LOOP; "
+      "END $$");
+  wait_until([&] { return js().count("CDC", "cdc.public.t.insert") == 12000; }, seconds(60),
+             "changes are published while the snapshot waits");
   writer.exec("UPDATE t SET v = v || ', changed after' WHERE id = 2; COMMIT");
   wait_words(2);
   expect_t();
