@@ -100,7 +100,11 @@ void SnapshotProgress::tell_joined(bool again) {
   for (SnapshotRequest& request : requests_) {
     if (!request.joined || (request.reading.ended() && !again)) continue;
     const TableSnapshot& reading = reading_of(request);
-    if (&reading == &request.reading) continue;
+    if (&reading == &request.reading) {
+      // What it was one with is gone.
+      if (!request.reading.ended()) request.joined.reset();
+      continue;
+    }
     request.reading.state = reading.state;
     request.reading.note = reading.note;
   }

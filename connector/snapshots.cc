@@ -308,7 +308,7 @@ void Snapshots::stored(std::uint64_t number, const publisher::Publisher& publish
     reading->add({.rests_on = publisher.sequence_of(step.number),
                   .rows = step.rows,
                   .after = std::move(step.after)});
-    if (reading->state == State::running) reading->rate = rate_.at(step.rows, Clock::now());
+    if (step.job == job_) reading->rate = rate_.at(step.rows, Clock::now());
     if (step.complete) {
       // Also where it was to be paused, or cancelled, when its last row was out already.
       reading->state = State::complete;

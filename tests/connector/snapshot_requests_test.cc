@@ -99,6 +99,14 @@ TEST_F(SnapshotRequests, AllRowsOfATableThatIsBeingReadAreOneReading) {
   EXPECT_EQ(of(twice)[0].reading.note, "why");
 }
 
+TEST_F(SnapshotRequests, WhatItWasOneWithIsGoneThenItIsReadByItself) {
+  first(State::running);
+  const auto id = give(Action::snapshot, {{"public", "a"}});
+  progress_.take_back("another stream", StreamSequence(0));
+  EXPECT_FALSE(of(id)[0].joined);
+  EXPECT_TRUE(of(id)[0].reading.wanted());
+}
+
 TEST_F(SnapshotRequests, PausedIsResumedWhereItWas) {
   first(State::running);
   expect_answer(give(Action::pause, {{"public", "a"}}), State::complete, "behind 1,234 rows");

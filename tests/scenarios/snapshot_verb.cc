@@ -61,6 +61,7 @@ struct SnapshotVerb : Snapshot {
 
 TEST_F(SnapshotVerb, PublishesTheRowsOfATableThatNoSnapshotHad) {
   fill_t(250);
+  settings().set("source", "messages", "[\"*\"]");
   start();
   EXPECT_EQ(snapshot_rows(), 0U);
   const Finished finished = ask({"public.t"});
@@ -69,6 +70,7 @@ TEST_F(SnapshotVerb, PublishesTheRowsOfATableThatNoSnapshotHad) {
   const auto word = js().read("CDC").back();
   EXPECT_EQ(word.subject, "cdc._snapshot.public.t");
   EXPECT_EQ(word.headers.at("Walferry-Rows"), "250");
+  EXPECT_EQ(js().count("CDC", "cdc._message.>"), 0U) << "orders and marks are nobody's messages";
   EXPECT_EQ(word.headers.at("Walferry-Request"), last_request().at("id").get<std::string>());
   // Once more, under other ids.
   ask({"public.t"});
