@@ -17,6 +17,7 @@ using State = TableSnapshot::State;
 constexpr std::size_t kept_when_over = 20;
 // What all requests together may take in the one message that keeps them.
 constexpr std::size_t most_waiting = 500;
+constexpr std::size_t most_kept = 1000;
 constexpr std::size_t most_answers = 50;
 constexpr std::size_t most_where_bytes = 64U << 10;
 
@@ -123,7 +124,7 @@ bool SnapshotProgress::take(const SnapshotOrder& order, pg::Lsn at) {
   if (order.action != Action::snapshot) {
     control(order, at);
   } else if (!has_room_for(order)) {
-    refuse("too much has been asked for that is not over yet");
+    refuse("too much has been asked for that is not over yet, or only just");
   } else {
     for (const auto& [schema, table] : order.tables) ask(order, schema, table, at);
   }
@@ -144,7 +145,8 @@ bool SnapshotProgress::has_room_for(const SnapshotOrder& order) const {
     ++waiting;
     bytes += request.where.size();
   }
-  return waiting <= most_waiting && bytes <= most_where_bytes;
+  return waiting <= most_waiting && bytes <= most_where_bytes &&
+         requests_.size() + order.tables.size() <= most_kept;
 }
 
 void SnapshotProgress::ask(const SnapshotOrder& order, const std::string& schema,
@@ -212,10 +214,15 @@ void SnapshotProgress::control(const SnapshotOrder& order, pg::Lsn at) {
     }
     answers.push_back(std::move(answer));
   }
-  if (answers.size() > most_answers && order.tables.empty()) {
-    answers.resize(1);
-    answers[0].schema = answers[0].table = "";
-    answers[0].reading.note = fmt::format("{} tables", readings.size());
+  if (answers.size() > most_answers) {
+    const auto failed = std::find_if(answers.begin(), answers.end(), [](const auto& answer) {
+      return answer.reading.state == State::failed;
+    });
+    SnapshotRequest all = failed == answers.end() ? answers.front() : *failed;
+    all.reading.note = fmt::format("{} tables, one of them {}: {}", answers.size(),
+                                   quoted_name(all.schema, all.table), all.reading.note);
+    all.schema = all.table = "";
+    answers.assign(1, std::move(all));
   }
   std::move(answers.begin(), answers.end(), std::back_inserter(requests_));
 }

@@ -176,6 +176,18 @@ TEST_F(SnapshotRequests, TooManyAreRefusedAndTheRestGoesOn) {
   EXPECT_EQ(of(give(Action::snapshot, {{"public", "a"}}))[0].reading.state, State::waiting);
 }
 
+TEST_F(SnapshotRequests, AnswersAboutManyTablesAreOne) {
+  Tables many;
+  for (int i = 0; i < 60; ++i) many.emplace_back("public", std::to_string(i));
+  const auto asked = give(Action::snapshot, many);
+  expect_answer(give(Action::pause, {}), State::complete, "60 tables");
+  EXPECT_EQ(reading(asked, "59").state, State::paused);
+  many.emplace_back("public", "none");
+  expect_answer(give(Action::resume, many), State::failed,
+                R"(61 tables, one of them "public"."none")");
+  EXPECT_EQ(reading(asked, "59").state, State::waiting);
+}
+
 TEST_F(SnapshotRequests, OnlyWhatIsOverAndCannotComeAgainIsForgotten) {
   for (int i = 0; i < 40; ++i) {
     const auto id = give(Action::snapshot, {{"public", "a"}}, "true");
