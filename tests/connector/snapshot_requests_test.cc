@@ -59,12 +59,12 @@ struct SnapshotRequests : testing::Test {
 
 TEST_F(SnapshotRequests, AnOrderIsTakenOnce) {
   give(Action::snapshot, {{"public", "a"}});
-  EXPECT_FALSE(
-      progress_.take({.slot = "walferry", .id = "1", .tables = {{"public", "a"}}}, pg::Lsn(1)));
+  EXPECT_FALSE(progress_.take(
+      {.slot = "walferry", .id = "1", .tables = {{"public", "a"}}, .where = ""}, pg::Lsn(1)));
   EXPECT_EQ(progress_.requests().size(), 1U);
   progress_ = SnapshotProgress::parse(progress_.to_json());
-  EXPECT_FALSE(
-      progress_.take({.slot = "walferry", .id = "1", .tables = {{"public", "b"}}}, pg::Lsn(1)));
+  EXPECT_FALSE(progress_.take(
+      {.slot = "walferry", .id = "1", .tables = {{"public", "b"}}, .where = ""}, pg::Lsn(1)));
 }
 
 TEST_F(SnapshotRequests, EachTableWaitsByItselfAndOneNamedTwiceOnce) {
