@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 
 #include "connector/attach.h"
@@ -89,16 +90,18 @@ class Asker {
   // Every problem at once.
   void require_readable(const SnapshotOrder& order) {
     const auto resolved = selection_.resolve(*sql_).tables;
-    for (const auto& [schema, table] : order.tables) {
+    for (const auto& named : order.tables) {
+      const auto& [schema, table] = named;
       const std::string name = readable_name(quoted_name(schema, table));
       if (selection_.find(schema, table) == nullptr) {
         usage_.push_back(fmt::format("table {} is not captured by this configuration", name));
         add_way("add a [[table]] for it, and let the daemon read that (SIGHUP)");
         continue;
       }
-      const bool there = std::any_of(
-          resolved.begin(), resolved.end(),
-          [&](const pg::TableInfo& info) { return info.schema == schema && info.name == table; });
+      const bool there =
+          std::any_of(resolved.begin(), resolved.end(), [&named](const pg::TableInfo& info) {
+            return info.schema == named.first && info.name == named.second;
+          });
       const auto described = pg::snapshot_table(*session_, schema, table, publications());
       if (!described) {
         missing_.push_back(fmt::format("there is no table {}", name));
@@ -151,11 +154,21 @@ class Asker {
     return {name, pg::insert_publication(name)};
   }
 
+  // One that has just made its slot is about to save it.
   std::string secret(publisher::Connection& nats) const {
-    const publisher::KeyValueEntry entry = snapshots_key(config_).get(nats);
-    std::string secret;
-    if (entry.value) secret = SnapshotProgress::parse(*entry.value).secret;
-    if (!secret.empty()) return secret;
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (true) {
+      const publisher::KeyValueEntry entry = snapshots_key(config_).get(nats);
+      std::string secret;
+      if (entry.value) secret = SnapshotProgress::parse(*entry.value).secret;
+      if (!secret.empty()) return secret;
+      const auto slot = pg::slot_info(*sql_, config_.source.slot);
+      if (!slot || !slot->active || std::chrono::steady_clock::now() >= deadline ||
+          wakeup_.stop_requested()) {
+        break;
+      }
+      wakeup_.wait_for(std::chrono::milliseconds(200));
+    }
     throw Stop(Exit::precondition,
                fmt::format("no walferry that knows this verb has read slot \"{}\" yet, so nothing "
                            "can be asked of it",

@@ -248,9 +248,11 @@ TEST_F(SnapshotVerb, AskedForWhileNoWalferryRunsIsTakenByTheNext) {
   const Finished asked = ask({"public.t", "--no-wait"});
   EXPECT_TRUE(says(asked.err, "no walferry reads slot")) << asked.err;
   const auto watching = ask_aside({"public.t"});
+  wait_until([&] { return says(read_file(dir_.file("err")), "no walferry reads slot"); },
+             seconds(30), "it waits");
   start();
   EXPECT_EQ(watching->wait_exit(seconds(60)).code, 0) << read_file(dir_.file("err"));
-  EXPECT_GE(snapshot_rows(), 250U);
+  EXPECT_EQ(snapshot_rows(), 250U) << "both are one reading";
   expect_t();
 }
 
