@@ -226,8 +226,9 @@ TEST_F(CommandLine, VerbsThatAreNotBuiltAreRefusedByName) {
 TEST_F(CommandLine, NonsenseIsAUsageError) {
   expect_refused({}, "VERB");
   expect_refused({"rnu"}, "\"rnu\" is no verb; did you mean run?");
-  expect_refused({"frobnicate"},
-                 "there are run, check, status, tail, seek, replay, mark, snapshot, verify, teardown");
+  expect_refused(
+      {"frobnicate"},
+      "there are run, check, status, tail, seek, replay, mark, snapshot, verify, teardown");
   expect_refused({"--config", "f", "run"}, "--config");
   expect_refused({"run", "--config"}, "--config");
   expect_refused({"run", "--config="}, "--config");
