@@ -22,9 +22,9 @@ namespace {
 
 constexpr int usage_error = 2;
 
-const std::vector<std::string> verbs{"run",    "check", "status", "tail",     "seek",
-                                     "replay", "mark",  "verify", "teardown", "version"};
-const std::vector<std::string> unbuilt_verbs{"init", "snapshot"};
+const std::vector<std::string> verbs{"run",  "check",    "status", "tail",     "seek",   "replay",
+                                     "mark", "snapshot", "verify", "teardown", "version"};
+const std::vector<std::string> unbuilt_verbs{"init"};
 
 bool contains(const std::vector<std::string>& words, const std::string& word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -110,7 +110,9 @@ struct Given {
   MarkCommand mark_command;
   ReplayCommand replay;
   VerifyCommand verify;
+  SnapshotCommand snapshot;
   TeardownCommand teardown;
+  bool pause = false, resume = false, cancel = false, no_wait = false;
   bool list = false;
   bool version = false;
 };
@@ -219,6 +221,31 @@ void add_verify(CLI::App& app, Given& given) {
   verify.add_flag("--json", given.verify.json, "Every difference and every table, a line each");
 }
 
+void add_snapshot(CLI::App& app, Given& given) {
+  CLI::App& snapshot =
+      add_verb(app, given, "snapshot", "Ask the daemon to publish the rows of tables (again)",
+               "walferry snapshot --config walferry.toml public.orders --where \"id > 1000\"");
+  snapshot.add_option("TABLE", given.snapshot.tables, "These, as schema.table")
+      ->type_name("")
+      ->check(check_table);
+  CLI::Option* where =
+      snapshot.add_option("--where", given.snapshot.where, "Only rows that this holds for")
+          ->type_name("SQL")
+          ->check([](const std::string& text) {
+            return text.empty() ? "the condition is empty; leave it out instead" : "";
+          });
+  CLI::Option* pause =
+      snapshot.add_flag("--pause", given.pause, "Pause those of these tables, or all");
+  CLI::Option* resume =
+      snapshot.add_flag("--resume", given.resume, "Go on with those that are paused");
+  CLI::Option* cancel =
+      snapshot.add_flag("--cancel", given.cancel, "End those of these tables, or all, for good");
+  snapshot.add_flag("--no-wait", given.no_wait, "Return once the daemon has taken it");
+  for (CLI::Option* option : {pause, resume, cancel}) option->excludes(where);
+  pause->excludes(resume)->excludes(cancel);
+  resume->excludes(cancel);
+}
+
 void add_check_and_status(CLI::App& app, Given& given) {
   CLI::App& check =
       add_verb(app, given, "check", "Say what run needs and lacks, each with its remedy",
@@ -247,6 +274,7 @@ void describe(CLI::App& app, Given& given) {
   add_seek(app, given);
   add_replay(app, given);
   add_mark(app, given);
+  add_snapshot(app, given);
   add_verify(app, given);
   CLI::App& teardown =
       add_verb(app, given, "teardown", "Drop slot, publications and saved position",
@@ -265,6 +293,17 @@ MarkCommand mark_command(const Given& given) {
                 : given.drop.empty() ? Action::list
                                      : Action::drop;
   return mark;
+}
+
+SnapshotCommand snapshot_command(const Given& given) {
+  using Action = SnapshotOrder::Action;
+  SnapshotCommand snapshot = given.snapshot;
+  snapshot.action = given.pause    ? Action::pause
+                    : given.resume ? Action::resume
+                    : given.cancel ? Action::cancel
+                                   : Action::snapshot;
+  snapshot.wait = !given.no_wait;
+  return snapshot;
 }
 
 Invocation invocation(const std::string& verb, const Given& given) {
@@ -296,6 +335,8 @@ Invocation invocation(const std::string& verb, const Given& given) {
     replay.from = pg::parse_lsn(given.from_lsn).value();
     replay.to = pg::parse_lsn(given.to_lsn);
     result.command = replay;
+  } else if (verb == "snapshot") {
+    result.command = snapshot_command(given);
   } else if (verb == "verify") {
     result.command = given.verify;
   } else if (verb == "teardown") {
@@ -340,6 +381,10 @@ std::variant<int, Invocation> parse_command_line(int argc, const char* const* ar
   if (verb.empty()) {
     fmt::print(stderr, "{}", app.help());
     return usage_error;
+  }
+  const bool controls = given.pause || given.resume || given.cancel;
+  if (verb == "snapshot" && given.snapshot.tables.empty() && !controls) {
+    return refuse(verb, "no table; name those whose rows are to be published");
   }
   const char* from_environment = std::getenv("WALFERRY_CONFIG");
   if (given.config_file.empty() && from_environment != nullptr) {

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "connector/snapshot_order.h"
 #include "pg/types.h"
 
 namespace connector {
@@ -53,6 +54,12 @@ struct VerifyCommand {
   bool partial = false;
   bool json = false;
 };
+struct SnapshotCommand {
+  SnapshotOrder::Action action = SnapshotOrder::Action::snapshot;
+  std::vector<std::string> tables;  // schema.table; empty: all, but never of `snapshot`
+  std::string where;
+  bool wait = true;  // until it is over
+};
 struct TeardownCommand {
   bool yes = false;
 };
@@ -61,7 +68,7 @@ struct VersionCommand {};
 struct Invocation {
   std::string config_file;
   std::variant<RunCommand, CheckCommand, StatusCommand, TailCommand, SeekCommand, MarkCommand,
-               ReplayCommand, VerifyCommand, TeardownCommand, VersionCommand>
+               ReplayCommand, SnapshotCommand, VerifyCommand, TeardownCommand, VersionCommand>
       command;
 };
 

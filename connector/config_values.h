@@ -24,6 +24,8 @@ std::string size_text(std::uint64_t bytes);
 // Of the logical messages that mark chunks of snapshots, those of all walferrys: see
 // SnapshotReader. They are never published.
 inline constexpr std::string_view snapshot_mark_prefix = "walferry.snapshot";
+// Of those that bring an order; see snapshot_order.h.
+inline constexpr std::string_view snapshot_order_prefix = "walferry.snapshot.order";
 
 std::string check_slot_name(std::string_view text);
 std::string check_mark_name(std::string_view text);  // what comes behind "{slot}_mark_"

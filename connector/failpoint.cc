@@ -15,7 +15,7 @@ struct Armed {
   std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 15> names = {"",
+constexpr std::array<std::string_view, 17> names = {"",
                                                     "before_publish",
                                                     "stored_unacked",
                                                     "acked_unsaved",
@@ -29,7 +29,9 @@ constexpr std::array<std::string_view, 15> names = {"",
                                                     "before_high_mark",
                                                     "mid_chunk",
                                                     "chunk_stored",
-                                                    "progress_saved"};
+                                                    "progress_saved",
+                                                    "order_read",
+                                                    "order_saved"};
 
 void read_environment(Armed& armed) {
   const char* setting = std::getenv("WALFERRY_FAILPOINT");

@@ -20,6 +20,8 @@ enum class Failpoint {
   mid_chunk,           // one of its rows is about to be sent
   chunk_stored,        // it is acknowledged, and the snapshot's progress is not saved
   progress_saved,      // it is saved
+  order_read,          // an order for snapshots has been read, and is not saved
+  order_saved,         // it is saved
 };
 
 void pass(Failpoint failpoint);

@@ -73,6 +73,9 @@ struct RunVerb {
   int operator()(const connector::SeekCommand& command) const { return seek(config, command); }
   int operator()(const connector::MarkCommand& command) const { return mark(config, command); }
   int operator()(const connector::ReplayCommand& command) const { return replay(config, command); }
+  int operator()(const connector::SnapshotCommand& command) const {
+    return snapshot(config, command);
+  }
   int operator()(const connector::VerifyCommand& command) const { return verify(config, command); }
   int operator()(const connector::TeardownCommand& command) const {
     return teardown(config, command);

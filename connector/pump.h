@@ -135,6 +135,7 @@ class Pump {
   // Snapshots.
   void tend_snapshots(Clock::time_point now);
   void on_mark(const pg::Message& message);
+  void on_order(const pg::Message& message);
   bool publish_snapshot();
   void open_publication();
   bool publish_next_row();
@@ -146,6 +147,7 @@ class Pump {
   void hold_alone(std::uint64_t number);
   void word_of_snapshot(std::uint64_t number, const char* header, const std::string& value);
   void require_slot();
+  void require_slot_if_due();
 
   // Progress.
   void settle(Clock::time_point now);

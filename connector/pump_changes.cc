@@ -69,6 +69,10 @@ void Pump::on(const pg::Message& message) {
     on_mark(message);
     return;
   }
+  if (!message.transactional && message.prefix == snapshot_order_prefix) {
+    on_order(message);
+    return;
+  }
   pg::Position position{message.lsn, 0};
   if (message.transactional) {
     position.commit_lsn = transaction_.commit_lsn();
@@ -167,6 +171,10 @@ HeldRecord* Pump::hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row
   Table& table = table_of(relation, position);
   if (!table.selected || !table.gate.publishes(op, position)) return nullptr;
   if (is_in_snapshot(relation)) return nullptr;
+  if (op == Op::update && !session_.replay && session_.snapshots.moves(relation, row, old)) {
+    session_.save_snapshots();
+    if (snapshots_) snapshots_->moved();
+  }
   if (snapshots_) snapshots_->published(relation, op, row, old);
   if (!table.announced && op != Op::truncate) announce(table, relation, position);
   HeldRecord& held = writer_.hold(position);

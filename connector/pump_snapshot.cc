@@ -5,6 +5,9 @@
 // A row that a stopped walferry publishes when it goes on could slip between those of its
 // successor. So rows go out only while the server has just said that the slot is ours.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
 
 #include <iterator>
 
@@ -54,6 +57,18 @@ void Pump::on_mark(const pg::Message& message) {
       publication_->part = std::move(*part);
       return;
     }
+  }
+  close_transaction(message.lsn);
+}
+
+// It is saved before the frontier passes it, so that WAL keeps it until it is taken.
+void Pump::on_order(const pg::Message& message) {
+  if (is_over(message.lsn)) return;
+  session_.reread.saw_change({message.lsn, 0});
+  frontier_.begin();
+  if (!session_.replay && session_.take_order(message, config_.source.slot)) {
+    if (until_) spdlog::info("snapshots were asked for: they are left to a run without an end");
+    if (snapshots_) snapshots_->ordered();
   }
   close_transaction(message.lsn);
 }
@@ -149,7 +164,7 @@ void Pump::hold_alone(std::uint64_t number) {
 }
 
 void Pump::publish_row(pg::Row row) {
-  if (Clock::now() - slot_checked_ > slot_check_interval) require_slot();
+  require_slot_if_due();
   pass(Failpoint::mid_chunk);
   SnapshotPublication& publication = *publication_;
   Table& table = snapshot_table_;
@@ -205,12 +220,20 @@ void Pump::announce_snapshot(Table& table) {
 
 // `{prefix}._snapshot.{schema}.{table}`, without a body.
 void Pump::word_of_snapshot(std::uint64_t number, const char* header, const std::string& value) {
+  require_slot_if_due();
   const pg::Relation& relation = snapshots_->table().relation;
   hold_alone(number);
   alone_.raw = true;
   alone_.subject = fmt::format("{}._snapshot.{}.{}", config_.stream.subject_prefix,
                                escape_schema(relation.schema), escape_token(relation.name));
   alone_.headers.emplace_back(header, value);
+  const std::string& id = snapshots_->job().request;
+  if (!id.empty()) alone_.headers.emplace_back("Walferry-Request", id);
+  const auto& requests = session_.snapshots.requests();
+  const bool partial = std::any_of(requests.begin(), requests.end(), [&](const auto& request) {
+    return request.id == id && !request.where.empty();
+  });
+  if (partial) alone_.headers.emplace_back("Walferry-Partial", "true");
   writer_.alone(alone_);
 }
 
@@ -226,6 +249,10 @@ void Pump::close_publication() {
   close_transaction(part.mark);
 }
 
+void Pump::require_slot_if_due() {
+  if (Clock::now() - slot_checked_ > slot_check_interval) require_slot();
+}
+
 void Pump::require_slot() {
   const auto now = Clock::now();
   const auto slot = pg::slot_info(*session_.sql, config_.source.slot);
@@ -238,7 +265,7 @@ void Pump::require_slot() {
 
 // Changes that the table's rows, read under one snapshot, have in them already.
 bool Pump::is_in_snapshot(const pg::Relation& relation) const {
-  return session_.snapshots.contains_any() &&
+  return session_.snapshots.contains_any(transaction_.commit_lsn()) &&
          session_.snapshots.contains(quoted_name(relation.schema, relation.name),
                                      transaction_.commit_lsn(), transaction_.xid());
 }

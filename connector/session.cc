@@ -16,6 +16,7 @@
 #include "connector/remedy.h"
 #include "connector/resume.h"
 #include "connector/server_choice.h"
+#include "connector/snapshot_store.h"
 #include "connector/stop.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
@@ -131,19 +132,6 @@ void load_shapes(Session& session, const Observed& seen, Resume& plan, const Wak
   session.shapes.drop_after(plan.held.value_or(plan.known.anchor));
 }
 
-// What the stream has lost is done again; a change that a snapshot contains was left out of a
-// stream that may have lost the snapshot, so that is known before anything is compared.
-void load_snapshots(Session& session, const Observed& seen, Resume& plan) {
-  const publisher::KeyValueEntry entry = session.snapshots_key.get(*session.nats);
-  session.snapshots_revision = entry.revision;
-  if (entry.value) session.snapshots = SnapshotProgress::parse(*entry.value);
-  if (session.snapshots.take_back(seen.stream.created, seen.stream.last)) {
-    spdlog::warn("the stream has lost rows of snapshots: they are read again");
-    session.save_snapshots();
-  }
-  plan.known.snapshots = session.snapshots.may_have_rows_behind(plan.known.anchor_sequence);
-}
-
 // What of a [[table]] shapes its records, less the defaults.
 nlohmann::json choice_settings(const TableConfig& table) {
   nlohmann::json choice = nlohmann::json::object();
@@ -253,11 +241,13 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     session.saved = plan.saved;
     session.slot_confirmed = seen.slot->confirmed.value_or(pg::Lsn());
   }
-  if (!seen.saved || session.saved != *seen.saved) {
+  // A leader that was just elected may not have applied all that was agreed on before: once it has
+  // acknowledged this, it has, and what is read from it below is the newest.
+  if (!seen.saved || session.saved != *seen.saved || replicas > 1) {
     session.revision = session.key.put(*session.nats, to_json(session.saved), session.revision);
   }
   load_shapes(session, seen, plan, wakeup);
-  load_snapshots(session, seen, plan);
+  load_snapshots(config, session, seen, plan);
   session.publications = publications;
   session.last = seen.stream.last;
   const MessagePosition tail = plan.known.anchor;
@@ -282,10 +272,6 @@ void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
   ShapeLog::add(of_table, std::move(entry), slot_confirmed);
   if (replay) return;
   shapes_revision = shapes_key.put(*nats, shapes.to_json(), shapes_revision);
-}
-
-void Session::save_snapshots() {
-  snapshots_revision = snapshots_key.put(*nats, snapshots.to_json(), snapshots_revision);
 }
 
 publisher::ConnectionSettings nats_settings(const Config& config) {

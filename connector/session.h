@@ -16,6 +16,7 @@
 #include "connector/snapshot_progress.h"
 #include "connector/wakeup.h"
 #include "pg/catalog.h"
+#include "pg/change.h"
 #include "pg/replication.h"
 #include "pg/stream_spool.h"
 #include "publisher/connection.h"
@@ -58,6 +59,9 @@ struct Session {
   void announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry);
   // Returns when NATS keeps `snapshots` as it is.
   void save_snapshots();
+  // Takes the order that the message brings, if it is one of ours that was not taken before, and
+  // returns when NATS keeps that. True when there is something new to do.
+  bool take_order(const pg::Message& message, const std::string& slot);
 };
 
 // What a start brings that a later attempt does not have.

@@ -61,6 +61,7 @@ class SnapshotQueue {
   struct Job {
     pg::SnapshotTable table;
     std::string where;
+    bool at_once = false;  // as one chunk, unless that turns out too large
   };
   // What a worker has been given: valid as long as nobody calls begin() or end().
   struct Task {

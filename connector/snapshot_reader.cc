@@ -89,9 +89,10 @@ SnapshotReader::~SnapshotReader() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void SnapshotReader::begin(pg::SnapshotTable table, std::string where,
-                           std::optional<pg::Key> after) {
-  queue_.begin({std::move(table), std::move(where)}, std::move(after), settings_.chunk_rows);
+void SnapshotReader::begin(pg::SnapshotTable table, std::string where, std::optional<pg::Key> after,
+                           bool at_once) {
+  queue_.begin({std::move(table), std::move(where), at_once}, std::move(after),
+               settings_.chunk_rows);
 }
 
 std::size_t SnapshotReader::chunk_bytes() const {
@@ -140,7 +141,7 @@ void SnapshotReader::plan(pg::SqlSession& sql, const Task& task, const SnapshotQ
   try {
     if (!plan.joined) join(sql, task);
     std::optional<pg::Key> upper;
-    if (!table.key.empty()) {
+    if (!table.key.empty() && !task.job->at_once) {
       const pg::PgResult result = sql.exec(table.boundary_query(plan.lower, plan.rows));
       if (PQntuples(result.get()) > 0) {
         upper.emplace();

@@ -50,8 +50,10 @@ class SnapshotReader {
   SnapshotReader(const SnapshotReader&) = delete;
   SnapshotReader& operator=(const SnapshotReader&) = delete;
 
-  // From behind `after` on. What was in flight is dropped; its marks stand for nothing.
-  void begin(pg::SnapshotTable table, std::string where, std::optional<pg::Key> after);
+  // From behind `after` on. What was in flight is dropped; its marks stand for nothing. `at_once`:
+  // the rows that `where` holds for are few.
+  void begin(pg::SnapshotTable table, std::string where, std::optional<pg::Key> after,
+             bool at_once = false);
   void end() { queue_.end(); }
 
   // The slot has the chunk's low mark. `must_see`: transactions that it has brought before, and

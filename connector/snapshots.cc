@@ -15,12 +15,11 @@ namespace connector {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
-constexpr seconds say_interval{10};
 constexpr std::size_t most_window_bytes = 16U << 20;
 constexpr int most_faults = 10;
 constexpr std::size_t most_watched = 10'000;
+using State = TableSnapshot::State;
 
 std::string random_name() {
   std::random_device random;
@@ -42,14 +41,6 @@ std::optional<Mark> parse_mark(std::string_view content, const std::string& ours
   return mark;
 }
 
-std::string key_of_table(const pg::SnapshotTable& table) {
-  std::string text = std::to_string(table.relation.id.value);
-  for (const auto& column : table.key) {
-    text += fmt::format(" {} {} {}", column.expression, column.type, column.less);
-  }
-  return text;
-}
-
 }  // namespace
 
 Snapshots::Snapshots(const Config& config, Session& session, const TableSelection& selection,
@@ -61,17 +52,15 @@ Snapshots::Snapshots(const Config& config, Session& session, const TableSelectio
       session_name_(random_name()),
       thin_watched_at_(most_watched) {}
 
-void Snapshots::look() {
-  for (const pg::TableInfo& table : selection_.resolve(*session_.sql).tables) {
-    const TableConfig* config = selection_.find(table.schema, table.name);
-    if (config == nullptr || !config->snapshot) continue;
-    const std::string name = quoted_name(table.schema, table.name);
-    const bool known = name == name_ || failed_.count(name) > 0 ||
-                       std::find(waiting_.begin(), waiting_.end(), name) != waiting_.end();
-    if (known || session_.snapshots.complete(name)) continue;
-    names_[name] = {table.schema, table.name};
-    waiting_.push_back(name);
-  }
+void Snapshots::ordered() {
+  more_ = true;
+  stopped();
+  if (!table_) return;
+  const TableSnapshot* reading = session_.snapshots.find(job_);
+  if (reading != nullptr && reading->state == State::running) return;
+  spdlog::info("snapshot of table {}: {} {} rows", readable_name(name_),
+               reading == nullptr ? "left" : name_of(reading->state), rows_);
+  leave_table();
 }
 
 void Snapshots::tend(Clock::time_point now) {
@@ -84,67 +73,44 @@ void Snapshots::tend(Clock::time_point now) {
   }
   if (reread_due_) rewind();
   thin_watched();
-  if (!table_ && !waiting_.empty()) begin_next();
-  if (!table_ && waiting_.empty() && steps_.empty()) {
+  if (!table_ && more_) {
+    if (const auto job = next_job()) {
+      begin(*job);
+    } else {
+      more_ = !steps_.empty();  // one that is paused and resumed waits for its own
+    }
+  }
+  if (!table_ && !more_) {
     reader_.reset();
     sql_.reset();
   }
   say_how_far(now);
 }
 
-std::optional<pg::SnapshotTable> Snapshots::describe(const std::string& name) {
-  if (!sql_) sql_.emplace(pg::SqlSession::open(config_.source.dsn));
-  const auto& [schema, table] = names_.at(name);
-  // Under one snapshot: an ALTER TABLE that commits in between would leave a table without its key.
-  sql_->exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-  auto described = pg::snapshot_table(*sql_, schema, table, session_.publications);
-  sql_->exec("COMMIT");
-  return described;
+bool Snapshots::has_step_of(const SnapshotJob& job) const {
+  return std::any_of(steps_.begin(), steps_.end(),
+                     [&](const Step& step) { return step.job == job; });
 }
 
-void Snapshots::begin_next() {
-  const std::string name = waiting_.front();
-  waiting_.pop_front();
-  auto table = describe(name);
-  if (!table) {
-    spdlog::warn("table {} is gone: there is nothing left to read for its snapshot",
-                 readable_name(name));
-    session_.snapshots.tables().erase(name);
-    return;
-  }
-  if (!table->published) {
-    spdlog::warn("table {} is in no publication yet: its snapshot waits for that",
-                 readable_name(name));
-    return;  // look() finds it again
-  }
-  auto& tables = session_.snapshots.tables();
-  const auto known = tables.find(name);
-  const bool begun = known != tables.end();
-  TableSnapshot& progress = begun ? known->second : tables[name];
-  const std::string key_of = key_of_table(*table);
-  const bool same_key = begun && progress.key_of == key_of;
-  if (!same_key) {
-    progress.steps.clear();
-    progress.key_of = key_of;
-  }
-  published_to_.reset();
-  rows_ = 0;
-  if (!table->key.empty() && !progress.steps.empty()) {
-    published_to_ = progress.steps.back().after;
-    rows_ = progress.rows();
-  }
-  if (!same_key) session_.save_snapshots();
-  name_ = name;
-  table_ = std::move(table);
-  said_rows_ = rows_;
-  next_word_ = Clock::now() + say_interval;
-  spdlog::info("snapshot of table {}: {}", readable_name(name_),
-               table_->key.empty() ? "begins; without a key it is read in one go, and no changes "
-                                     "are published meanwhile"
-               : published_to_     ? fmt::format("goes on behind {} rows", rows_)
-                                   : std::string("begins"));
-  watched_.clear();
-  begin_reading();
+void Snapshots::stopped() {
+  unsettled_ = true;
+  unsettled_to_.reset();
+}
+
+void Snapshots::save() {
+  session_.snapshots.tell_joined();
+  session_.save_snapshots();
+}
+
+// Of a table's first reading, until the next session, or until there is such a table again.
+void Snapshots::give_up(const SnapshotJob& job, const std::string& why) {
+  spdlog::error(
+      "the snapshot of table {} cannot go on, changes of it are published all the same: {}",
+      readable_name(job.name()), why);
+  if (TableSnapshot* reading = session_.snapshots.find(job)) reading->stop(State::failed, why);
+  stopped();
+  save();
+  if (table_ && job_ == job) leave_table();
 }
 
 void Snapshots::begin_reading() {
@@ -160,34 +126,36 @@ void Snapshots::begin_reading() {
                                  .chunk_rows = config_.snapshot.chunk_rows},
         [this] { wakeup_.notify(); });
   }
-  const TableConfig* config = selection_.find(table_->relation.schema, table_->relation.name);
-  reader_->begin(*table_, config->where, published_to_);
+  const TableSnapshot& reading = *session_.snapshots.find(job_);
+  const std::string where = where_of(job_);
+  moved_to_read_ = all_read_ ? reading.moved.size() : 0;
+  if (all_read_) {
+    const std::string moved = table_->among(reading.moved);
+    reader_->begin(*table_, where.empty() ? moved : fmt::format("({}\n) AND {}", where, moved),
+                   std::nullopt, true);
+  } else {
+    reader_->begin(*table_, where, published_to_);
+  }
 }
 
 // The table may have changed since it was described.
 void Snapshots::rewind() {
   reread_due_ = false;
   if (!table_) return;
-  auto now = describe(name_);
-  if (!now) {
-    spdlog::warn("table {} was dropped in the middle of its snapshot", readable_name(name_));
-    session_.snapshots.tables().erase(name_);
-    session_.save_snapshots();
-    leave_table();
+  auto now = describe(job_);
+  const std::string why = obstacle(job_, now);
+  if (!why.empty()) {
+    give_up(job_, why);
     return;
   }
-  if (now->relation.id != table_->relation.id || now->key != table_->key) {
-    spdlog::warn(
-        "table {} has another key than before, or was made anew: its snapshot begins "
-        "again",
-        readable_name(name_));
-    published_to_.reset();
-    rows_ = 0;
+  const bool forgotten = session_.snapshots.find(job_)->key_of.empty();
+  if (forgotten || now->relation.id != table_->relation.id || now->key != table_->key) {
+    spdlog::warn("table {} {}: its snapshot begins again", readable_name(name_),
+                 forgotten ? "has had too many rows moved to other keys"
+                           : "has another key than before, or was made anew");
     watched_.clear();
-    TableSnapshot& progress = session_.snapshots.tables()[name_];
-    progress.steps.clear();
-    progress.key_of = key_of_table(*now);
-    session_.save_snapshots();
+    begin_anew(*session_.snapshots.find(job_), *now);
+    save();
   }
   table_ = std::move(now);
   begin_reading();
@@ -196,12 +164,14 @@ void Snapshots::rewind() {
 void Snapshots::leave_table() {
   if (reader_ != nullptr) reader_->end();
   table_.reset();
+  job_ = {};
   name_.clear();
   open_.clear();
   watched_.clear();
   reread_due_ = false;
   retry_at_.reset();
   faults_ = 0;
+  more_ = true;
 }
 
 void Snapshots::mend(const SnapshotReader::Trouble& trouble, Clock::time_point now) {
@@ -219,13 +189,9 @@ void Snapshots::mend(const SnapshotReader::Trouble& trouble, Clock::time_point n
     retry_at_ = now + delay;
     return;
   }
-  spdlog::error(
-      "the snapshot of table {} cannot go on, changes of it are published all the same: "
-      "{}{}{}",
-      readable_name(name_), trouble.what.empty() ? "it keeps changing" : trouble.what,
-      trouble.hint.empty() ? "" : ". What to do: ", trouble.hint);
-  failed_.insert(name_);
-  leave_table();
+  if (job_.request.empty()) failed_.insert(name_);
+  give_up(job_, fmt::format("{}{}{}", trouble.what.empty() ? "it keeps changing" : trouble.what,
+                            trouble.hint.empty() ? "" : ". What to do: ", trouble.hint));
 }
 
 // While an old writer is waited for, no chunk tells what is visible by now.
@@ -269,6 +235,12 @@ void Snapshots::shape_seen(const pg::Relation& relation) {
   for (auto& [id, open] : open_) open.other_shape = true;
 }
 
+void Snapshots::moved() {
+  if (!table_ || !session_.snapshots.find(job_)->key_of.empty()) return;
+  open_.clear();
+  reread_due_ = true;
+}
+
 std::optional<SnapshotPart> Snapshots::mark(const pg::Message& message) {
   if (!table_ || reader_ == nullptr || reread_due_ || retry_at_) return std::nullopt;
   const auto mark =
@@ -306,10 +278,11 @@ std::optional<SnapshotPart> Snapshots::high_mark(std::uint64_t id, pg::Lsn at) {
   }
   // What one chunk of the table sees, all later ones do.
   for (const pg::TransactionId xid : open.before) watched_.erase(xid.value);
+  const bool none_left = session_.snapshots.find(job_)->moved.size() == moved_to_read_;
   return SnapshotPart{.mark = at,
                       .chunk = chunk,
                       .window = std::move(open.window),
-                      .last = !chunk->upper,
+                      .last = !chunk->upper && none_left,
                       .rows_before = rows_};
 }
 
@@ -322,11 +295,13 @@ bool Snapshots::sees_all(const SnapshotChunk& chunk,
 void Snapshots::sent(const SnapshotPart& part, std::uint64_t number, std::uint64_t rows) {
   faults_ = 0;
   rows_ = part.rows_before + rows;
-  published_to_ = part.chunk->upper;
+  if (!all_read_) published_to_ = part.chunk->upper;
+  const bool to_the_end = !part.chunk->upper;
   Step step{.number = number,
-            .table = name_,
+            .job = job_,
             .rows = rows_,
-            .after = part.chunk->upper,
+            .after = published_to_,
+            .end = all_read_ || to_the_end,
             .complete = part.last,
             .whole = std::nullopt};
   if (part.chunk->whole) {
@@ -335,7 +310,12 @@ void Snapshots::sent(const SnapshotPart& part, std::uint64_t number, std::uint64
   }
   steps_.push_back(std::move(step));
   reader_->published(part.chunk);
-  if (part.last) leave_table();
+  if (part.last) {
+    leave_table();
+  } else if (to_the_end) {
+    all_read_ = true;
+    begin_reading();
+  }
 }
 
 bool Snapshots::wants(const SnapshotPart& part) {
@@ -346,20 +326,38 @@ void Snapshots::stored(std::uint64_t number, const publisher::Publisher& publish
   while (!steps_.empty() && steps_.front().number <= number) {
     Step step = std::move(steps_.front());
     steps_.pop_front();
-    TableSnapshot& table = session_.snapshots.tables()[step.table];
-    table.add({.rests_on = publisher.sequence_of(step.number),
-               .rows = step.rows,
-               .after = std::move(step.after)});
+    TableSnapshot* const reading = session_.snapshots.find(step.job);
+    if (reading == nullptr) continue;
+    reading->add({.rests_on = publisher.sequence_of(step.number),
+                  .rows = step.rows,
+                  .after = std::move(step.after),
+                  .end = step.end});
+    if (step.job == job_) reading->rate = rate_.at(step.rows, Clock::now());
     if (step.complete) {
-      table.state = TableSnapshot::State::complete;
-      table.whole = std::move(step.whole);
+      // Also where it was to be paused, or cancelled, when its last row was out already.
+      reading->state = State::complete;
+      reading->note.clear();
+      reading->unsettled = false;
+      reading->whole = std::move(step.whole);
       session_.snapshots.whole_changed();
-      spdlog::info("snapshot of table {}: complete, {} rows", readable_name(step.table), step.rows);
+      spdlog::info("snapshot of table {}: complete, {} rows", readable_name(step.job.name()),
+                   step.rows);
     }
     pass(Failpoint::chunk_stored);
-    session_.save_snapshots();
+    save();
     pass(Failpoint::progress_saved);
   }
+  settle(number, publisher);
+}
+
+// A reading that was stopped may have rows in the stream behind its last step: once all that was
+// sent by then is acknowledged, it is known where they end.
+void Snapshots::settle(std::uint64_t number, const publisher::Publisher& publisher) {
+  if (!unsettled_) return;
+  if (!unsettled_to_) unsettled_to_ = publisher.sent();
+  if (number < *unsettled_to_) return;
+  unsettled_ = false;
+  if (session_.snapshots.settle(publisher.sequence_of(*unsettled_to_))) save();
 }
 
 void Snapshots::say_how_far(Clock::time_point now) {

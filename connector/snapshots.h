@@ -5,6 +5,8 @@
 //   changes ─▶ windows of open chunks ─┘                              │ all acknowledged
 //   progress ◀────────────────────────────────────────────────────────┘
 //
+// What is to be read is what the progress says: an order changes that, and ordered() follows.
+//
 // Sees every change that the slot brings, in order. One thread, that of the pump.
 #pragma once
 
@@ -22,6 +24,7 @@
 #include "connector/config.h"
 #include "connector/session.h"
 #include "connector/snapshot_progress.h"
+#include "connector/snapshot_rate.h"
 #include "connector/snapshot_reader.h"
 #include "connector/snapshot_window.h"
 #include "connector/table_selection.h"
@@ -52,14 +55,14 @@ class Snapshots {
   // Looks for tables that are to be read, and begins with the first. Again when tables may have
   // been added.
   void look();
+  // An order has been taken.
+  void ordered();
   // What is due: a table to begin with, a fault to be mended. Throws what resync() mends.
   void tend(Clock::time_point now);
-  // Whether anything is left to be read.
-  bool idle() const { return !table_ && waiting_.empty(); }
 
   // The table that is being read.
   const pg::SnapshotTable& table() const { return *table_; }
-  const std::string& name() const { return name_; }  // "schema"."table"
+  const SnapshotJob& job() const { return job_; }
   // Another number for each shape that it is read in.
   std::uint64_t shape_number() const { return shape_number_; }
 
@@ -70,6 +73,8 @@ class Snapshots {
   // A change whose record is published.
   void published(const pg::Relation& table, Op op, pg::Row row, pg::Row old);
   void shape_seen(const pg::Relation& relation);
+  // SnapshotProgress::moves() has kept something.
+  void moved();
   // A mark in WAL; nothing: it stands for no rows.
   std::optional<SnapshotPart> mark(const pg::Message& message);
 
@@ -84,17 +89,31 @@ class Snapshots {
   bool settled() const { return steps_.empty(); }
 
  private:
+  static constexpr std::chrono::seconds say_interval{10};
+
   struct Step {
     std::uint64_t number = 0;
-    std::string table;
+    SnapshotJob job;
     std::uint64_t rows = 0;
     std::optional<pg::Key> after;
+    bool end = false;
     bool complete = false;
     std::optional<TableSnapshot::Whole> whole;
   };
 
-  void begin_next();
-  std::optional<pg::SnapshotTable> describe(const std::string& name);
+  std::optional<SnapshotJob> next_job();
+  void begin(const SnapshotJob& job);
+  // Why it cannot be read; "" where it can.
+  std::string obstacle(const SnapshotJob& job, const std::optional<pg::SnapshotTable>& table) const;
+  std::optional<pg::SnapshotTable> describe(const SnapshotJob& job);
+  std::uint64_t expected_rows(const pg::SnapshotTable& table, const std::string& where);
+  std::string where_of(const SnapshotJob& job) const;
+  bool has_step_of(const SnapshotJob& job) const;
+  void save();
+  void give_up(const SnapshotJob& job, const std::string& why);
+  void stopped();
+  void begin_anew(TableSnapshot& reading, const pg::SnapshotTable& table);
+  void settle(std::uint64_t number, const publisher::Publisher& publisher);
   void begin_reading();
   void rewind();
   void mend(const SnapshotReader::Trouble& trouble, Clock::time_point now);
@@ -113,14 +132,21 @@ class Snapshots {
   std::optional<pg::SqlSession> sql_;
   std::unique_ptr<SnapshotReader> reader_;  // while there is something to read
 
-  std::map<std::string, std::pair<std::string, std::string>> names_;  // {schema, table}
-  std::deque<std::string> waiting_;
-  std::set<std::string> failed_;  // in this session
+  std::map<std::string, SnapshotJob> first_;  // by table: those that have a first reading
+  std::set<std::string> failed_;              // of those, in this session
+  std::set<std::string> unpublished_;         // until the next look()
+  bool more_ = true;                          // there may be a job
+  // Readings that were stopped may have messages up to this number; nothing: up to the last sent.
+  bool unsettled_ = true;
+  std::optional<std::uint64_t> unsettled_to_ = 0;
 
   std::optional<pg::SnapshotTable> table_;
-  std::string name_;
+  SnapshotJob job_;
+  std::string name_;  // for the log
   std::uint64_t shape_number_ = 0;
   std::optional<pg::Key> published_to_;
+  bool all_read_ = false;  // but for rows that were moved, of which are being read
+  std::size_t moved_to_read_ = 0;
   std::uint64_t rows_ = 0;  // with the publisher
   bool reread_due_ = false;
   int faults_ = 0;  // since rows were last published
@@ -139,6 +165,7 @@ class Snapshots {
 
   Clock::time_point next_word_;
   std::uint64_t said_rows_ = 0;
+  SnapshotRate rate_;
 };
 
 }  // namespace connector

@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "connector/preconditions.h"
+#include "connector/snapshot_words.h"
 #include "connector/status.h"
+#include "connector/table_selection.h"
 
 namespace connector {
 namespace {
@@ -120,17 +122,28 @@ void add_saved(Page& page, const StatusReport& report) {
 void add_snapshots(Page& page, const StatusReport& report) {
   if (!report.snapshots) return;
   std::size_t complete = 0;
-  std::string running;
+  std::size_t waiting = 0;
+  const auto others = [](const TableSnapshot& reading) {
+    return reading.state != TableSnapshot::State::complete &&
+           reading.state != TableSnapshot::State::waiting;
+  };
   for (const auto& [name, table] : report.snapshots->tables()) {
-    if (table.state == TableSnapshot::State::complete) {
-      ++complete;
-    } else {
-      running += fmt::format("{}{}, {} rows so far", running.empty() ? "" : "; ",
-                             readable_name(name), human_number(table.rows()));
-    }
+    if (table.state == TableSnapshot::State::complete) ++complete;
+    if (table.state == TableSnapshot::State::waiting) ++waiting;
   }
-  const std::string done = fmt::format("{} table{} complete", complete, complete == 1 ? "" : "s");
-  page.heading("snapshots", running.empty() ? done : fmt::format("{}; {}", done, running), "");
+  page.heading("snapshots",
+               fmt::format("{} table{} complete{}", complete, complete == 1 ? "" : "s",
+                           waiting == 0 ? "" : fmt::format(", {} to be read", waiting)),
+               "");
+  for (const auto& [name, table] : report.snapshots->tables()) {
+    if (others(table)) page.line(readable_name(name), how_far(table));
+  }
+  for (const SnapshotRequest& request : report.snapshots->requests()) {
+    if (request.action != SnapshotRequest::Action::snapshot || request.joined) continue;
+    page.line(request.schema.empty() ? "asked for"
+                                     : readable_name(quoted_name(request.schema, request.table)),
+              "asked for: " + how_far(request.reading));
+  }
 }
 
 void add_nats(Page& page, const StatusReport& report) {
@@ -228,14 +241,34 @@ Json saved_json(const StatusReport& report) {
           {"confirmed_lsn", to_string(report.saved->confirmed)}};
 }
 
+Json reading_json(const std::string& table, const TableSnapshot& reading) {
+  Json json{{"table", table}, {"state", name_of(reading.state)}, {"rows", reading.rows()}};
+  const auto share = reading.share();
+  json["percent"] = share ? Json(static_cast<int>(*share * 100)) : Json(nullptr);
+  const bool running = reading.state == TableSnapshot::State::running && reading.rate > 0;
+  json["rows_per_second"] = running ? Json(reading.rate) : Json(nullptr);
+  const auto left = reading.seconds_left();
+  json["seconds_left"] = left ? Json(static_cast<std::uint64_t>(*left)) : Json(nullptr);
+  if (!reading.note.empty()) json["note"] = reading.note;
+  return json;
+}
+
 Json snapshots_json(const StatusReport& report) {
   Json json = Json::array();
   if (!report.snapshots) return json;
   for (const auto& [name, table] : report.snapshots->tables()) {
-    const bool complete = table.state == TableSnapshot::State::complete;
-    json.push_back({{"table", readable_name(name)},
-                    {"state", complete ? "complete" : "running"},
-                    {"rows", table.rows()}});
+    json.push_back(reading_json(readable_name(name), table));
+  }
+  for (const SnapshotRequest& request : report.snapshots->requests()) {
+    if (request.action != SnapshotRequest::Action::snapshot) continue;
+    Json one = reading_json(request.schema.empty()
+                                ? std::string()
+                                : readable_name(quoted_name(request.schema, request.table)),
+                            report.snapshots->reading_of(request));
+    one["state"] = name_of(request.reading.state);
+    one["request"] = request.id;
+    if (!request.where.empty()) one["where"] = request.where;
+    json.push_back(std::move(one));
   }
   return json;
 }

@@ -19,7 +19,8 @@ class TableSelection {
   // An exact name beats source.exclude_tables, which beats a pattern.
   bool matches(std::string_view schema, std::string_view table) const;
 
-  // Whether logical messages of this prefix are published. The marks of snapshots never are.
+  // Whether logical messages of this prefix are published. The marks of snapshots and
+  // the orders for them never are.
   bool takes_messages_of(std::string_view prefix) const;
   // The [[table]] that applies: the exact name's, else the pattern's; nullptr: not captured.
   const TableConfig* find(std::string_view schema, std::string_view table) const;

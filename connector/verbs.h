@@ -13,6 +13,7 @@ int tail(const Config& config, const TailCommand& command);
 int seek(const Config& config, const SeekCommand& command);
 int mark(const Config& config, const MarkCommand& command);
 int replay(const Config& config, const ReplayCommand& command);
+int snapshot(const Config& config, const SnapshotCommand& command);
 int verify(const Config& config, const VerifyCommand& command);
 int teardown(const Config& config, const TeardownCommand& command);
 int version();

@@ -112,7 +112,11 @@ void StreamFolder::take_snapshot_word(std::size_t table, const publisher::Delive
     history.snapshot_begun = true;
     history.snapshot_complete = false;
   }
-  if (message.header("Walferry-Rows") != nullptr) history.snapshot_complete = true;
+  if (message.header("Walferry-Rows") == nullptr) return;
+  // Some rows, asked for by themselves, neither complete a snapshot nor begin one.
+  const bool partial = message.header("Walferry-Partial") != nullptr;
+  if (!partial) history.snapshot_complete = true;
+  history.snapshot_begun = history.snapshot_complete;
 }
 
 void StreamFolder::take_record(std::string_view record, publisher::StreamSequence sequence) {

@@ -41,19 +41,26 @@ void WorkProgress::report(std::uint64_t done) {
   if (share > 0.01) left = fmt::format(", {} left", human_age(elapsed / share - elapsed));
   const std::string rate =
       human_number(static_cast<std::uint64_t>(static_cast<double>(done) / elapsed));
+  show(total_ == 0 ? std::nullopt : std::optional(share),
+       fmt::format("{} {} ({} a second{})", human_number(done), unit_, rate, left));
+}
+
+void WorkProgress::show(std::optional<double> share, const std::string& words) {
+  const auto now = Clock::now();
+  if (now < next_) return;
   if (!bar_) {
     next_ = now + log_interval;
-    spdlog::info("{}: {} {} ({} a second{})", what_, human_number(done), unit_, rate, left);
+    spdlog::info("{}: {}", what_, words);
     return;
   }
   next_ = now + draw_interval;
-  const auto filled = static_cast<std::size_t>(share * bar_width);
-  const std::string bar = total_ == 0
-                              ? ""
-                              : fmt::format("[{}{}] {:3.0f} %  ", std::string(filled, '#'),
-                                            std::string(bar_width - filled, '.'), share * 100);
-  fmt::print(stderr, "\r\033[K{}{}  {} {}  {}/s{}", bar, what_, human_number(done), unit_, rate,
-             left);
+  std::string bar;
+  if (share) {
+    const auto filled = static_cast<std::size_t>(*share * bar_width);
+    bar = fmt::format("[{}{}] {:3.0f} %  ", std::string(filled, '#'),
+                      std::string(bar_width - filled, '.'), *share * 100);
+  }
+  fmt::print(stderr, "\r\033[K{}{}  {}", bar, what_, words);
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace connector {
@@ -19,6 +20,8 @@ class WorkProgress {
   WorkProgress& operator=(const WorkProgress&) = delete;
 
   void report(std::uint64_t done);
+  // The same in other words. `share`: from 0 to 1; nothing: not known.
+  void show(std::optional<double> share, const std::string& words);
 
  private:
   std::string what_, unit_;

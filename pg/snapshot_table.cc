@@ -201,9 +201,32 @@ std::string SnapshotTable::copy(const std::optional<Key>& lower, const std::opti
   };
   if (lower) add(compare(key, *lower, true));
   if (upper) add(compare(key, *upper, false));
-  if (!where.empty()) add("(" + where + ")");
+  if (!where.empty()) add("(" + where + "\n)");  // it may end in a comment
   return fmt::format("COPY (SELECT {} FROM {}{}{}) TO STDOUT", columns, from(), conditions,
                      order(key));
+}
+
+std::string SnapshotTable::among(const std::vector<Key>& keys) const {
+  if (keys.empty()) return "false";
+  // Names that no column of the table hides.
+  const auto name = [](std::size_t i) { return fmt::format(R"("walferry key {}")", i); };
+  std::string names;
+  std::string equal;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    names += (i == 0 ? "" : ", ") + name(i);
+    equal +=
+        fmt::format("{}{} {} {}", i == 0 ? "" : " AND ", key[i].expression, key[i].equal, name(i));
+  }
+  std::string rows;
+  for (const Key& one : keys) {
+    rows += rows.empty() ? "(" : ", (";
+    for (std::size_t i = 0; i < key.size(); ++i) {
+      rows += (i == 0 ? "" : ", ") + literal(key[i], one[i]);
+    }
+    rows += ')';
+  }
+  return fmt::format("EXISTS (SELECT FROM (VALUES {}) \"walferry keys\" ({}) WHERE {})", rows,
+                     names, equal);
 }
 
 bool SnapshotTable::same_shape(const Relation& other) const {

@@ -48,6 +48,9 @@ struct SnapshotTable {
   std::string copy(const std::optional<Key>& lower, const std::optional<Key>& upper,
                    const std::string& where) const;
 
+  // The rows that have one of these keys, as an SQL expression.
+  std::string among(const std::vector<Key>& keys) const;
+
   // Whether a change in WAL of that shape can be taken for one of this table.
   bool same_shape(const Relation& other) const;
   bool same_as(const SnapshotTable& other) const;

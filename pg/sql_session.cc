@@ -22,6 +22,11 @@ PgResult SqlSession::exec(const std::string& sql) {
   return result;
 }
 
+void SqlSession::parse(const std::string& sql) {
+  const PgResult result(PQprepare(connection_.get(), "", sql.c_str(), 0, nullptr));
+  if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) fail(result.get());
+}
+
 void SqlSession::begin_copy(const std::string& sql) {
   const PgResult result(PQexec(connection_.get(), sql.c_str()));
   if (PQresultStatus(result.get()) != PGRES_COPY_OUT) fail(result.get());

@@ -20,6 +20,9 @@ class SqlSession {
   // Runs the statements, and returns the last one's result.
   PgResult exec(const std::string& sql);
 
+  // Throws what is wrong with a statement, which must be one alone. Nothing is run.
+  void parse(const std::string& sql);
+
   // COPY … TO STDOUT: begin_copy(), then copied() until there is nothing left. A row keeps its line
   // break, and is valid until the next call.
   void begin_copy(const std::string& sql);

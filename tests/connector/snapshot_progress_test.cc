@@ -33,12 +33,13 @@ TEST(SnapshotProgress, ReadsWhatItWrites) {
   const SnapshotProgress again = SnapshotProgress::parse(progress.to_json());
   EXPECT_EQ(again.tables(), progress.tables());
   EXPECT_EQ(again.stream_created, "then");
-  EXPECT_TRUE(again.contains_any());
+  EXPECT_TRUE(again.contains_any(pg::Lsn(0x200)));
+  EXPECT_FALSE(again.contains_any(pg::Lsn(0x201)));
 }
 
 TEST(SnapshotProgress, RefusesWhatItDidNotWrite) {
   for (const char* text :
-       {"", "{}", R"({"version":2,"stream_created":"","tables":{}})",
+       {"", "{}", R"({"version":3,"stream_created":"","tables":{}})",
         R"({"version":1,"stream_created":"","tables":{"t":{"state":"odd","steps":[]}}})"}) {
     EXPECT_THROW(SnapshotProgress::parse(text), Stop) << text;
   }
@@ -51,7 +52,7 @@ TEST(SnapshotProgress, ShorterStreamTakesBackWhatRestedOnTheRest) {
   EXPECT_EQ(progress.tables().at(R"("public"."running")").rows(), 5U);
   const TableSnapshot& whole = progress.tables().at(R"("public"."whole")");
   EXPECT_EQ(whole.state, TableSnapshot::State::running);
-  EXPECT_FALSE(progress.contains_any());
+  EXPECT_FALSE(progress.contains_any(pg::Lsn(0x150)));
 }
 
 TEST(SnapshotProgress, AnotherStreamHasNothing) {

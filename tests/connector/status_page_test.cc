@@ -76,6 +76,48 @@ TEST(StatusText, ShowsBothSides) {
   }
 }
 
+StatusReport reading() {
+  StatusReport report = running();
+  report.snapshots = SnapshotProgress();
+  auto& tables = report.snapshots->tables();
+  tables[R"("public"."done")"].state = TableSnapshot::State::complete;
+  tables[R"("public"."later")"].state = TableSnapshot::State::waiting;
+  TableSnapshot& now = tables[R"("public"."now")"];
+  now.about = 1000;
+  now.rate = 50;
+  now.add({.rests_on = publisher::StreamSequence(1), .rows = 250, .after = std::nullopt});
+  report.snapshots->take(
+      {.slot = "walferry", .id = "7f", .tables = {{"public", "done"}}, .where = "id > 7"},
+      pg::Lsn(1));
+  return report;
+}
+
+TEST(StatusText, ShowsHowFarSnapshotsAre) {
+  const std::string text = status_text(reading(), {});
+  for (const char* words :
+       {"1 table complete, 1 to be read", "public.now",
+        "250 of about 1,000 rows (25 %), 50 a second, 15 s left", "asked for: waiting"}) {
+    EXPECT_THAT(text, HasSubstr(words));
+  }
+}
+
+TEST(StatusJson, ShowsHowFarSnapshotsAre) {
+  const auto shown = nlohmann::json::parse(status_json(reading(), true)).at("snapshots");
+  ASSERT_EQ(shown.size(), 4U);
+  EXPECT_EQ(shown[0].at("state"), "complete");
+  EXPECT_EQ(shown[0].at("percent"), 100);
+  EXPECT_EQ(shown[1].at("state"), "waiting");
+  EXPECT_EQ(shown[1].at("percent"), nullptr);
+  EXPECT_EQ(shown[2], (nlohmann::json{{"table", "public.now"},
+                                      {"state", "running"},
+                                      {"rows", 250},
+                                      {"percent", 25},
+                                      {"rows_per_second", 50},
+                                      {"seconds_left", 15}}));
+  EXPECT_EQ(shown[3].at("request"), "7f");
+  EXPECT_EQ(shown[3].at("where"), "id > 7");
+}
+
 TEST(StatusText, ShowsMarksAndWhatTheyHold) {
   StatusReport report = running();
   Mark mark{.name = "a", .slot = "walferry_mark_a", .info = {}};
