@@ -22,7 +22,8 @@ struct Moves : testing::Test {
   Moves() {
     relation.schema = "public";
     relation.name = "t";
-    for (const char* name : {"a", "b", "doc"}) relation.columns.push_back({.name = name});
+    for (const char* name : {"a", "b", "doc"})
+      relation.columns.push_back({.name = name, .type = {}, .modifier = -1, .key = false});
     reading().key = {"b", "a"};
     reading().key_of = "of t";
     reading().steps.push_back({});
@@ -76,8 +77,12 @@ TEST_F(Moves, OnceAllIsReadOnlyThoseThatWereMovedBefore) {
 }
 
 TEST_F(Moves, RequestsKeepTheirOwn) {
-  progress.requests().push_back({.id = "r", .schema = "public", .table = "t"});
-  progress.requests().back().reading = reading();
+  SnapshotRequest request;
+  request.id = "r";
+  request.schema = "public";
+  request.table = "t";
+  request.reading = reading();
+  progress.requests().push_back(request);
   progress.tables().clear();
   EXPECT_TRUE(moves("9", "1"));
   EXPECT_EQ(progress.requests().back().reading.moved.size(), 1U);
