@@ -294,13 +294,18 @@ TEST_F(SnapshotKills, TablesAddedWhileLongWritersAreOpenMissNothing) {
   read_all_tables();
   write_file(walferry_.config_file(), settings().to_toml());
   kill(walferry_.pid(), SIGHUP);
+  int next = 1'000'000;
   for (PgSession& writer : open) {
     wait_until([&] { return says(walferry_.log(), "open transaction(s) that may have"); },
                seconds(30), "the snapshot waits for " + std::to_string(open.size()) + " writers");
     writer.exec("UPDATE big SET n = 7 WHERE id < 0; UPDATE docs SET n = 7 WHERE id < 0; COMMIT");
     // Far behind the tail, where it is not read again: which changes of before ALTER PUBLICATION
-    // the server sends of a transaction that was open then is not the same in every session.
-    const std::uint64_t end = js().last_sequence("CDC") + 200;
+    // the server sends of a transaction that was open then is not the same in every session. The
+    // other writers may be waiting for those that are still open.
+    const std::uint64_t end = js().last_sequence("CDC") + 500;
+    exec("INSERT INTO big SELECT i, 'behind', 0 FROM generate_series(" + std::to_string(next) +
+         ", " + std::to_string(next + 599) + ") i");
+    next += 1000;
     wait_until([&] { return !walferry_.running() || js().last_sequence("CDC") >= end; },
                seconds(60), "the transaction is far behind");
     kill_now();
