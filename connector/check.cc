@@ -1,4 +1,5 @@
 #include "connector/check.h"
+#include "connector/interrupt.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -136,6 +137,8 @@ Exit check_exit(const Findings& findings, Exit position) {
 }
 
 int check(const Config& config, const CheckCommand& command) {
+  Wakeup wakeup;
+  const Interrupt interrupt(wakeup, "stopped before all was looked at");
   PostgresView postgres;
   NatsView nats;
   Exit position = Exit::done;

@@ -13,10 +13,19 @@ bool before(const ScratchFile::Item& a, const ScratchFile::Item& b) {
 
 }  // namespace
 
-RunMerge::RunMerge(std::vector<ScratchFile> runs) : runs_(std::move(runs)) {
+RunMerge::RunMerge(std::vector<ScratchFile> runs) : runs_(std::move(runs)) { begin(); }
+
+void RunMerge::begin() {
   for (std::size_t i = 0; i < runs_.size(); ++i) {
     if (runs_[i].next()) heap_.push_back(i);
   }
+}
+
+void RunMerge::read_again() {
+  for (ScratchFile& run : runs_) run.read_again();
+  heap_.clear();
+  started_ = false;
+  begin();
 }
 
 bool RunMerge::next() {
@@ -103,6 +112,11 @@ void ExternalSort::finish() {
   for (Run& run : runs_) files.push_back(std::move(run.file));
   runs_.clear();
   merge_ = RunMerge(std::move(files));
+}
+
+void ExternalSort::read_again() {
+  next_place_ = 0;
+  if (on_disk_) merge_.read_again();
 }
 
 bool ExternalSort::next() {

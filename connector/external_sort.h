@@ -28,8 +28,11 @@ class RunMerge {
   // False at the end. Else item() is valid until the next call.
   bool next();
   const ScratchFile::Item& item() const { return runs_[heap_.front()].item(); }
+  void read_again();
 
  private:
+  void begin();
+
   std::vector<ScratchFile> runs_;
   std::vector<std::size_t> heap_;  // of runs by their present item, the least in front
   bool started_ = false;
@@ -50,6 +53,8 @@ class ExternalSort {
   // False at the end. Else item() is valid until the next call.
   bool next();
   const Item& item() const { return item_; }
+  // Once more from the first.
+  void read_again();
 
  private:
   struct Place {  // of an item in memory_: key, then value

@@ -1,7 +1,9 @@
 // Ctrl-C ends the verbs that follow something, and ends them well: with what is printed whole, and
-// with 0.
+// with 0. Those whose result is worth nothing before it is whole end with 1, and say so.
 #pragma once
 
+#include <chrono>
+#include <string>
 #include <thread>
 
 #include "connector/wakeup.h"
@@ -14,6 +16,10 @@ namespace connector {
 class Interrupt {
  public:
   explicit Interrupt(Wakeup& wakeup);
+  // The same, for a verb that looks at the wakeup and throws. What still hangs after `grace`
+  // (0: whatever goes on) ends the process there, with 1 and these words in the log.
+  Interrupt(Wakeup& wakeup, std::string unfinished,
+            std::chrono::seconds grace = std::chrono::seconds(0));
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
   Interrupt& operator=(const Interrupt&) = delete;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "connector/attach.h"
+#include "connector/interrupt.h"
 #include "connector/marks.h"
 #include "connector/stop.h"
 #include "connector/terminal.h"
@@ -105,6 +106,9 @@ void drop(pqxx::connection& sql, const Config& config, const MarkCommand& comman
 }  // namespace
 
 int mark(const Config& config, const MarkCommand& command) {
+  Wakeup wakeup;
+  const Interrupt interrupt(
+      wakeup, "stopped before it was done: `walferry mark --list` tells whether it is");
   const auto sql = attach_postgres(config);
   switch (command.action) {
     case MarkCommand::Action::add: add(*sql, config, command); break;

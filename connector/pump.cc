@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include "connector/coverage.h"
 #include "connector/failpoint.h"
 #include "connector/remedy.h"
 #include "connector/stop.h"

@@ -1,6 +1,7 @@
 // The pump's way from a change to a message: which changes are recorded, how, and what goes before
 // them. The loop and the way back are in pump.cc.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -276,7 +277,8 @@ std::string Pump::key_for_log(std::string_view record) const {
 }
 
 // The primary key of a table under REPLICA IDENTITY FULL. What is stored already was written with
-// the key of then: today's could make other messages of the same WAL.
+// the key of then: today's could make other messages of the same WAL. So was what a replay tells
+// again, as far as that is still known.
 std::vector<std::string> Pump::full_key(const pg::Relation& relation,
                                         const ShapeLog::Entries& announcements,
                                         pg::Position position) {
@@ -285,7 +287,25 @@ std::vector<std::string> Pump::full_key(const pg::Relation& relation,
     if (then != nullptr) return then->key;
   }
   pg::wait_until_visible(*session_.sql, xid_);
-  return pg::primary_key(*session_.sql, relation.id);
+  std::vector<std::string> today = pg::primary_key(*session_.sql, relation.id);
+  if (!session_.replay) return today;
+  const std::string name = relation.schema + "." + relation.name;
+  const auto* const then = ShapeLog::in_force(
+      session_.replay->shapes.of(quoted_name(relation.schema, relation.name)), position);
+  if (then == nullptr) {
+    spdlog::warn(
+        "table {}: which primary key it had at {} is not known any more: its records have today's "
+        "in \"key\"",
+        name, connector::to_string(position));
+    return today;
+  }
+  if (then->key != today) {
+    spdlog::warn(
+        "table {}: from {} on its records have the primary key of when their shape was announced "
+        "({}), which is not today's ({})",
+        name, connector::to_string(position), fmt::join(then->key, ", "), fmt::join(today, ", "));
+  }
+  return then->key;
 }
 
 Pump::Table& Pump::table_of(const pg::Relation& relation, pg::Position position) {

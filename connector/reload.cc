@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
+#include "connector/coverage.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/server_choice.h"

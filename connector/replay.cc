@@ -10,12 +10,27 @@ std::string replay_id(const std::string& slot, pg::Lsn from) {
   return fmt::format("{}_replay_{}", slot, to_hex16(from));
 }
 
+namespace {
+
+// Whether all subjects under `prefix` are under `other` too.
+bool is_under(const std::string& prefix, const std::string& other) {
+  return (prefix + ".").starts_with(other + ".");
+}
+
+// No subject may belong to two streams.
+std::string default_prefix(const std::string& published) {
+  const std::string prefix = "replay." + published;
+  return is_under(prefix, published) ? "replay_of." + published : prefix;
+}
+
+}  // namespace
+
 Config replay_config(const Config& config, const ReplayCommand& command) {
   Config target = config;
   target.stream.name = command.stream.empty() ? config.stream.name + "_REPLAY" : command.stream;
-  target.stream.subject_prefix = command.subject_prefix.empty()
-                                     ? "replay." + config.stream.subject_prefix
-                                     : command.subject_prefix;
+  const std::string& published = config.stream.subject_prefix;
+  std::string& prefix = target.stream.subject_prefix;
+  prefix = command.subject_prefix.empty() ? default_prefix(published) : command.subject_prefix;
   if (target.stream.name == config.stream.name) {
     throw Stop(Exit::usage,
                fmt::format("--stream {} is the stream that is replayed: its order would be broken",
@@ -23,12 +38,12 @@ Config replay_config(const Config& config, const ReplayCommand& command) {
                "name another stream; into the same one only order = \"dedup\" allows a replay, "
                "which is not built yet in this version");
   }
-  if ((target.stream.subject_prefix + ".").starts_with(config.stream.subject_prefix + ".")) {
-    throw Stop(
-        Exit::usage,
-        fmt::format("--subject-prefix {} lies under {}, whose subjects stream {} takes",
-                    target.stream.subject_prefix, config.stream.subject_prefix, config.stream.name),
-        "choose a prefix that begins otherwise");
+  if (is_under(prefix, published) || is_under(published, prefix)) {
+    throw Stop(Exit::usage,
+               fmt::format("the subjects under --subject-prefix {} overlap those under {}, which "
+                           "stream {} takes",
+                           prefix, published, config.stream.name),
+               "choose a prefix that begins otherwise");
   }
   target.stream.subjects.clear();  // those of the other stream
   target.stream.create = true;
@@ -49,6 +64,7 @@ Reread::Known replayed(const std::string& stream, const publisher::StreamInfo& i
   known.strict_from = publisher::StreamSequence(info.last.value + 1);
   known.thinned = info.thinned;
   if (info.last.value == 0) return known;
+  if (const auto lost = lost_from(stream, info)) throw Stop(Exit::failed, *lost, way_out);
   if (window.empty() || window.back().sequence != info.last) {
     throw Stop(Exit::precondition,
                fmt::format("stream {} is no longer whole: its last message, {}, was deleted or has "
@@ -67,6 +83,18 @@ Reread::Known replayed(const std::string& stream, const publisher::StreamInfo& i
   known.anchor = *window.back().position;
   known.stored = std::move(window);
   return known;
+}
+
+std::optional<std::string> lost_from(const std::string& stream, const publisher::StreamInfo& info) {
+  if (info.messages == info.last.value) return std::nullopt;
+  const std::string which =
+      info.first.value > 1
+          ? fmt::format("the beginning, messages 1 to {},", info.first.value - 1)
+          : fmt::format("{} messages in between,", info.last.value - info.messages);
+  return fmt::format(
+      "stream {} has lost a part of this replay: {} of its {}; its limits (max_age, max_bytes, "
+      "max_msgs) are too small, or they were deleted",
+      stream, which, info.last.value);
 }
 
 ReplayPoint require_point(const std::vector<ReplayPoint>& points, pg::Lsn from) {

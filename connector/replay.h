@@ -24,15 +24,19 @@
 namespace connector {
 
 // The configuration that the replay publishes under: stream, subjects and ids are its own. Throws
-// Stop(usage) where they are those of the stream that is replayed.
+// Stop(usage) where they are those of the stream that is replayed, or overlap them.
 Config replay_config(const Config& config, const ReplayCommand& command);
 
 // "walferry_replay_00000000016B3748"
 std::string replay_id(const std::string& slot, pg::Lsn from);
 
+// What a replay's stream no longer holds of what was written into it from message 1 on (its own
+// limits may drop the beginning while the end is written); nothing: it holds all.
+std::optional<std::string> lost_from(const std::string& stream, const publisher::StreamInfo& info);
+
 // What a replay finds in its stream, from the stream's last messages, whose positions are those of
 // this replay's ids. Throws Stop(precondition) when the stream holds anything but this replay's
-// beginning.
+// beginning; Stop(failed) when it has lost a part of that.
 Reread::Known replayed(const std::string& stream, const publisher::StreamInfo& info,
                        std::vector<StoredRecord> window, pg::Lsn wal_end);
 

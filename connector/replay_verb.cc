@@ -7,6 +7,7 @@
 #include <chrono>
 #include <memory>
 
+#include "connector/coverage.h"
 #include "connector/interrupt.h"
 #include "connector/observe.h"
 #include "connector/pump.h"
@@ -45,6 +46,12 @@ class ReplayVerb {
         pause = std::min(pause * 2, longest);
       }
     }
+    if (lost_) {
+      throw Stop(Exit::failed, *lost_,
+                 fmt::format("delete it (nats stream rm {0}), or name another one with --stream, "
+                             "made with room for all of it",
+                             target_.stream.name));
+    }
     fmt::print("{} messages published to stream {}, which holds what was committed {} {}\n",
                human_number(published_), target_.stream.name, complete ? "from" : "in a part of",
                range());
@@ -70,12 +77,19 @@ class ReplayVerb {
     try {
       const bool complete = pump.run() == Pump::Ended::until_reached;
       published_ += pump.stored();
+      if (complete) look_for_losses(*session->nats);
       return complete;
     } catch (...) {
       published_ += pump.stored();
       if (pump.stored() > 0) pause = shortest;
       throw;
     }
+  }
+
+  void look_for_losses(publisher::Connection& nats) {
+    const auto info = publisher::stream_info(nats, target_.stream.name);
+    lost_ = info ? lost_from(target_.stream.name, *info)
+                 : fmt::format("stream {} is gone", target_.stream.name);
   }
 
   std::unique_ptr<Session> open() {
@@ -103,11 +117,13 @@ class ReplayVerb {
                     .last = info.last,
                     .slot_confirmed = command_.from,
                     .spool = {},
-                    .replay = ReplayOf{config_, command_.from}};
+                    .replay = ReplayOf{config_, command_.from, {}}};
     // Changes that a snapshot of a table without a key has in its rows were left out, and are
     // again.
     const publisher::KeyValueEntry snapshots = session.snapshots_key.get(*session.nats);
     if (snapshots.value) session.snapshots = SnapshotProgress::parse(*snapshots.value);
+    const publisher::KeyValueEntry shapes = shapes_key(config_).get(*session.nats);
+    if (shapes.value) session.replay->shapes = ShapeLog::parse(*shapes.value);
     session.saved.tail = known.anchor;
     session.saved.last = info.last;
     session.reread = Reread(std::move(known));
@@ -190,7 +206,8 @@ class ReplayVerb {
   const Config target_;
   Wakeup& wakeup_;
   std::optional<pg::Lsn> to_;
-  std::string source_;  // the slot that was copied
+  std::string source_;               // the slot that was copied
+  std::optional<std::string> lost_;  // of what was stored
   bool began_ = false;
   std::uint64_t published_ = 0;
 };

@@ -43,10 +43,11 @@ struct Resume {
   bool drop_slot = false;
   // That new slot is a copy of this one: then `origin` stays what it is.
   std::optional<std::string> copy_of;
-  SavedPosition saved;             // what is to be saved before anything is published
-  pg::Lsn start;                   // for START_REPLICATION; 0/0: the slot's confirmed position
-  Reread::Known known;             // for Reread
-  std::vector<std::string> notes;  // to log as warnings: what was lost, mended or changed
+  SavedPosition saved;                  // what is to be saved before anything is published
+  pg::Lsn start;                        // for START_REPLICATION; 0/0: the slot's confirmed position
+  Reread::Known known;                  // for Reread
+  std::optional<MessagePosition> held;  // how far the stream goes; nothing: up to known.anchor
+  std::vector<std::string> notes;       // to log as warnings: what was lost, mended or changed
 };
 
 // Throws Stop(position_lost) where nothing may be skipped, Stop(precondition) where the stream is

@@ -54,17 +54,40 @@ class BeginAt {
   }
 
  private:
+  bool same_stream() const {
+    return seen_.saved && !seen_.saved->intent &&
+           seen_.saved->stream_created == seen_.stream.created;
+  }
+  // JetStream acknowledges before it syncs: what is saved may be of messages that it has lost.
+  bool went_back() const { return same_stream() && seen_.stream.last < seen_.saved->last; }
+
   // How far the stream goes; nothing for one that holds nothing of ours.
   std::optional<MessagePosition> tail() const {
+    if (went_back()) return tail_of_shorter();
     std::optional<MessagePosition> tail;
-    const bool same_stream =
-        seen_.saved && !seen_.saved->intent && seen_.saved->stream_created == seen_.stream.created;
-    if (same_stream && seen_.saved->last.value > 0) tail = seen_.saved->tail;
+    if (same_stream() && seen_.saved->last.value > 0) tail = seen_.saved->tail;
     for (const StoredRecord& record : seen_.window) {
       // Of another history, perhaps, and accepted as such.
-      if (same_stream && record.sequence <= seen_.saved->accepted) continue;
+      if (same_stream() && record.sequence <= seen_.saved->accepted) continue;
       if (record.position && (!tail || *record.position > *tail)) tail = record.position;
     }
+    return tail;
+  }
+
+  // What was saved is gone from it: what it still holds counts, and where that says nothing, that
+  // before which there was nothing to hold.
+  std::optional<MessagePosition> tail_of_shorter() const {
+    const SavedPosition& saved = *seen_.saved;
+    std::optional<MessagePosition> tail;
+    for (const StoredRecord& record : seen_.window) {
+      const bool counts = record.sequence > saved.accepted || record.position <= saved.tail;
+      if (record.position && counts && (!tail || *record.position > *tail)) tail = record.position;
+    }
+    const MessagePosition confirmed = pg::Position{saved.confirmed, 0};
+    const bool rests = saved.rests_on && *saved.rests_on <= seen_.stream.last;
+    if (rests && (!tail || confirmed > *tail)) tail = confirmed;
+    const bool all_again = seen_.stream.last.value == 0 && from_ <= saved.origin;
+    if (!tail && !all_again) tail = pg::Position{saved.origin, 0};
     return tail;
   }
 
@@ -85,14 +108,20 @@ class BeginAt {
                  "`walferry replay` publishes again, to another stream; without --from-lsn, run "
                  "goes on from the tail");
     }
-    const std::string what = fmt::format(
+    std::string what = fmt::format(
         "what was committed after {}, where stream {} ends, and before {} is not in "
         "the stream",
         to_string(*reached), seen_.stream_name, to_string(from_));
+    if (went_back()) {
+      what = fmt::format(
+          "JetStream has lost acknowledged messages: stream {} ends at message {}, and had {}; {}",
+          seen_.stream_name, seen_.stream.last.value, seen_.saved->last.value, what);
+      plan_.held = reached;
+    }
     if (!seen_.accept_gap) {
       throw Stop(Exit::position_lost, what,
                  "`run --from-lsn … --accept-gap` leaves it out; without both, run goes on from "
-                 "the tail and leaves out nothing");
+                 "the tail and leaves out nothing that WAL still has");
     }
     plan_.notes.push_back("accepted: " + what);
   }

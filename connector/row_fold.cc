@@ -88,11 +88,17 @@ void RowFold::begin(const VerifiedTable& table, pg::Lsn floor) {
   sequence_ = 0;
   after_.clear();
   carried_.clear();
+  taken_along_.clear();
   unchanged_.clear();
   omitted_.clear();
 }
 
+void RowFold::carry(const FoldEntry& value) {
+  taken_along_[std::string(value.unchanged)] = {value.format, std::string(value.after)};
+}
+
 void RowFold::add(const FoldEntry& entry) {
+  if (entry.kind == Kind::leaves) return;
   if (!view_.sees(entry)) {
     late_ = late_ || view_.is_late(entry);
     return;
@@ -112,6 +118,7 @@ void RowFold::add(const FoldEntry& entry) {
     take(entry);
     present_ = true;
   }
+  taken_along_.clear();
 }
 
 void RowFold::take(const FoldEntry& entry) {
@@ -127,6 +134,10 @@ void RowFold::take(const FoldEntry& entry) {
   std::map<std::string, Carried, std::less<>> carried;
   std::vector<std::string> unknown;
   for (const std::string& name : left) {
+    if (const auto along = taken_along_.find(name); along != taken_along_.end()) {
+      carried[name] = std::move(along->second);
+      continue;
+    }
     const Value value = present_ ? column(name) : Value{.state = Value::unchanged};
     switch (value.state) {
       case Value::known: carried[name] = {value.format, std::string(value.text)}; break;

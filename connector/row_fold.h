@@ -4,6 +4,10 @@
 //   update             the same; of the columns that are unchanged, what was known stays
 //   gone               a delete, or a change of key that led away from here
 //
+// A change of key tells the row `after`, whose entry stands at the order `sequence`, that the
+// columns `unchanged` are as they are here (leaves, in front of gone), and that row is told of
+// each, the column `unchanged` with the value `after` (carried): connector/row_entries.h.
+//
 // A snapshot's row below the last LSN seen is old, and ignored. What was not visible to the
 // database's snapshot is left out: see connector/verify.cc for why what is left is consistent.
 //
@@ -25,7 +29,7 @@ namespace connector {
 
 // A record's part in the fold of one row, as it is sorted. Borrows.
 struct FoldEntry {
-  enum class Kind : unsigned char { insert, update, snapshot, gone };
+  enum class Kind : unsigned char { insert, update, snapshot, gone, leaves, carried };
   Kind kind = Kind::insert;
   ChangeFormat format = ChangeFormat::json;
   bool has_xid = false;
@@ -75,6 +79,8 @@ class RowFold {
   // A new row. Whatever was before `floor` was truncated.
   void begin(const VerifiedTable& table, pg::Lsn floor);
   void add(const FoldEntry& entry);
+  // For the next add(): a value that the row had under its old key.
+  void carry(const FoldEntry& value);
 
   bool occurs() const { return occurs_; }               // something of it counted
   bool present() const { return present_; }             // there is such a row
@@ -116,9 +122,10 @@ class RowFold {
   std::int64_t count_ = 0;
   std::uint64_t sequence_ = 0;
   ChangeFormat format_ = ChangeFormat::json;
-  std::string after_;                                    // of the newest record
-  std::map<std::string, Carried, std::less<>> carried_;  // what it left unchanged
-  std::vector<std::string> unchanged_;                   // the same, and not known
+  std::string after_;                                        // of the newest record
+  std::map<std::string, Carried, std::less<>> carried_;      // what it left unchanged
+  std::map<std::string, Carried, std::less<>> taken_along_;  // for the next entry
+  std::vector<std::string> unchanged_;                       // the same, and not known
   std::vector<std::string> omitted_;
 };
 

@@ -38,6 +38,12 @@ void ScratchFile::rewind() {
   at_ = 0;
 }
 
+void ScratchFile::read_again() {
+  buffer_.clear();
+  file_.rewind();
+  at_ = 0;
+}
+
 // So many bytes are there from at_ on; false at the end of the file.
 bool ScratchFile::fill(std::size_t bytes) {
   if (buffer_.size() - at_ >= bytes) return true;

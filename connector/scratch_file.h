@@ -26,6 +26,8 @@ class ScratchFile {
   void add(const Item& item);
   // Ends the writing; next() begins at the front.
   void rewind();
+  // Once more from the front.
+  void read_again();
   // False at the end. Else item() is valid until the next call.
   bool next();
   const Item& item() const { return item_; }

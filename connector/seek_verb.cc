@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "connector/attach.h"
+#include "connector/interrupt.h"
 #include "connector/record.h"
 #include "connector/stamps.h"
 #include "connector/stop.h"
@@ -65,6 +66,8 @@ std::string to_text(const Config& config, const publisher::StreamInfo& info,
 }  // namespace
 
 int seek(const Config& config, const SeekCommand& command) {
+  Wakeup wakeup;
+  const Interrupt interrupt(wakeup, "stopped before the place was found");
   const auto nats = attach_nats(config);
   const auto info = publisher::stream_info(*nats, config.stream.name);
   if (!info) {

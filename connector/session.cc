@@ -10,13 +10,13 @@
 #include <utility>
 
 #include "connector/cloud_event.h"
+#include "connector/coverage.h"
 #include "connector/failpoint.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/resume.h"
 #include "connector/server_choice.h"
 #include "connector/stop.h"
-#include "connector/table_selection.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
 #include "publisher/error.h"
@@ -26,9 +26,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-enum class Waited { not_at_all, briefly, stood_by, stopped };
+enum class Waited { not_at_all, briefly, stood_by, interrupted };
 
-// Until nobody holds the slot, or a stop is requested.
+// Until nobody holds the slot, a stop is requested, or, of a standby, a look at the configuration.
 Waited wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeup& wakeup) {
   using Clock = std::chrono::steady_clock;
   const auto since = Clock::now();
@@ -46,9 +46,10 @@ Waited wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeu
                    slot->active_pid);
     }
     waited = short_wait ? Waited::briefly : Waited::stood_by;
+    if (waited == Waited::stood_by && wakeup.reload_requested()) break;
     wakeup.wait_for(short_wait ? milliseconds(25) : milliseconds(200));
   }
-  return Waited::stopped;
+  return Waited::interrupted;
 }
 
 void warn(const Findings& findings) {
@@ -127,7 +128,7 @@ void load_shapes(Session& session, const Observed& seen, Resume& plan, const Wak
         session.shapes_key.name());
     plan.known.strict_from = publisher::StreamSequence(plan.known.last.value + 1);
   }
-  session.shapes.drop_after(plan.known.anchor);
+  session.shapes.drop_after(plan.held.value_or(plan.known.anchor));
 }
 
 // What the stream has lost is done again; a change that a snapshot contains was left out of a
@@ -159,41 +160,6 @@ nlohmann::json choice_settings(const TableConfig& table) {
   return choice;
 }
 
-bool contains(const std::vector<std::pair<std::string, std::string>>& names,
-              const std::pair<std::string, std::string>& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
-// Says what cannot be covered, and covers the rest. `always`: tables without an identity are named
-// even where nothing has changed.
-void apply(const Config& config, pqxx::connection& sql, const Coverage& coverage, bool always) {
-  const TableSelection selection(config);
-  const auto say = [](const Finding& finding) {
-    spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
-  };
-  for (const Finding& finding : coverage.findings) say(finding);
-  pg::apply(sql, coverage.plan);
-  if (coverage.plan.statements.empty() && !always) return;
-  for (const std::string& statement : coverage.plan.statements) {
-    spdlog::info("publication: {}", statement);
-  }
-  for (const auto& [schema, table] : coverage.plan.added) {
-    const TableConfig* chosen = selection.find(schema, table);
-    const bool read_first = chosen != nullptr && chosen->snapshot;
-    if (!coverage.has_slot || read_first || contains(coverage.plan.unowned, {schema, table})) {
-      continue;
-    }
-    spdlog::warn(
-        "table {}.{} is published from now on: what was committed on it before is not in "
-        "the stream",
-        schema, table);
-  }
-  for (const Finding& finding : identity_findings(coverage.resolved, coverage.plan)) say(finding);
-  for (const Finding& finding : coverage.notes) {
-    if (finding.verdict == Verdict::warn) say(finding);
-  }
-}
-
 }  // namespace
 
 std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wakeup) {
@@ -222,8 +188,9 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     require(filter_findings(config, *sql, before->resolved));
   }
   const Waited waited = wait_for_slot(*sql, config.source.slot, wakeup);
-  if (waited == Waited::stopped) return nullptr;
-  if (waited == Waited::stood_by) start.first = false;
+  const bool looks = waited == Waited::interrupted && !wakeup.stop_requested();
+  if (waited == Waited::stood_by || looks) start.first = false;
+  if (waited == Waited::interrupted) return nullptr;
   const pg::SystemIdentity identity = replication.identify();
 
   auto nats = std::make_unique<publisher::Connection>(nats_settings(config),
@@ -261,7 +228,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
         replicas, info->replicas, info->replicas);
   }
   if (start.first) {
-    apply(config, *session.sql, coverage, true);
+    cover(config, *session.sql, coverage, true);
   } else {
     refresh_publications(config, *session.sql);
   }
@@ -319,37 +286,6 @@ void Session::announce(ShapeLog::Entries& of_table, ShapeLog::Entry entry) {
 
 void Session::save_snapshots() {
   snapshots_revision = snapshots_key.put(*nats, snapshots.to_json(), snapshots_revision);
-}
-
-Coverage coverage_of(const Config& config, pqxx::connection& sql) {
-  Coverage coverage;
-  coverage.resolved = TableSelection(config).resolve(sql);
-  Chosen chosen = choose(config, sql, coverage.resolved);
-  coverage.plan = pg::plan_publications(sql, config.source.publication, coverage.resolved.tables,
-                                        true, chosen.narrowings);
-  coverage.findings = table_findings(coverage.resolved);
-  append(coverage.findings, snapshot_findings(config, coverage.resolved));
-  append(coverage.findings, std::move(chosen.problems));
-  coverage.notes = std::move(chosen.notes);
-  append(coverage.findings, publication_findings(coverage.plan));
-  append(coverage.findings, rights_findings(coverage.plan));
-  coverage.has_slot = pg::slot_info(sql, config.source.slot).has_value();
-  return coverage;
-}
-
-void refresh_publications(const Config& config, pqxx::connection& sql) {
-  const auto say = [](const std::exception& error) {
-    const Remedy remedy = remedy_for(error);
-    spdlog::error("the publications could not be changed: {}{}{}", one_line(error.what()),
-                  remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
-  };
-  try {
-    apply(config, sql, coverage_of(config, sql), false);
-  } catch (const pqxx::transaction_rollback& error) {  // libpqxx 7: a kind of sql_error
-    say(error);
-  } catch (const pqxx::sql_error& error) {
-    say(error);
-  }
 }
 
 publisher::ConnectionSettings nats_settings(const Config& config) {

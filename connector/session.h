@@ -10,15 +10,12 @@
 
 #include "connector/config.h"
 #include "connector/observe.h"
-#include "connector/preconditions.h"
 #include "connector/reread.h"
 #include "connector/saved_position.h"
 #include "connector/shape_log.h"
 #include "connector/snapshot_progress.h"
-#include "connector/table_selection.h"
 #include "connector/wakeup.h"
 #include "pg/catalog.h"
-#include "pg/publication.h"
 #include "pg/replication.h"
 #include "pg/stream_spool.h"
 #include "publisher/connection.h"
@@ -32,6 +29,7 @@ namespace connector {
 struct ReplayOf {
   const Config& published;  // as it was published first: records name its slot and prefix
   pg::Lsn from;             // what was committed before is left out
+  ShapeLog shapes;          // as they were announced then
 };
 
 struct Session {
@@ -76,23 +74,8 @@ struct Start {
 
 // The one procedure for start, reconnect, fail-over and every failure. While another session holds
 // the slot it waits: a hot standby. Throws what remedy_for() knows; returns nothing only when a
-// stop was requested meanwhile.
+// stop, or while it waited a look at the configuration, was requested meanwhile.
 std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wakeup);
-
-// The configured tables, and the publications that must cover them.
-struct Coverage {
-  TableSelection::Resolved resolved;
-  pg::PublicationPlan plan;
-  Findings findings;  // what cannot be covered, or not as it is chosen
-  Findings notes;     // how the choice of rows and columns is made
-  bool has_slot = false;
-};
-Coverage coverage_of(const Config& config, pqxx::connection& sql);
-
-// Looks at the tables again and makes the publications cover them. What cannot be done now (a lock
-// that somebody holds, a table that belongs to somebody else) is logged: the tables that are
-// captured already go on. Throws pqxx::broken_connection only.
-void refresh_publications(const Config& config, pqxx::connection& sql);
 
 publisher::ConnectionSettings nats_settings(const Config& config);
 publisher::StreamSettings stream_settings(const Config& config);

@@ -78,6 +78,8 @@ class Supervisor {
       if (!read) return;
       config_.nats = read->nats;
       config_.log = read->log;
+      spdlog::info("{} has changed: [nats] and [log] hold at once, the rest with the next session",
+                   config_.file);
     } else {
       return;
     }
@@ -98,7 +100,7 @@ class Supervisor {
   // True when the work is over.
   bool attempt() {
     const auto session = resync(config_, start_, wakeup_);
-    if (!session) return true;
+    if (!session) return wakeup_.stop_requested();
     streaming_ = session->spool.has_value();
     // What the operator allowed was for the gap that was there, not for one to come.
     start_.permissions = {};

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <system_error>
 
@@ -20,12 +21,14 @@
 #include "connector/remedy.h"
 #include "connector/stamps.h"
 #include "connector/stop.h"
+#include "connector/stored_change.h"
 #include "connector/subject_filter.h"
 #include "connector/terminal.h"
 #include "connector/verbs.h"
 #include "publisher/consumer.h"
 #include "publisher/error.h"
 #include "publisher/stream.h"
+#include "publisher/tail.h"
 
 namespace connector {
 namespace {
@@ -98,6 +101,7 @@ class Tail {
   static constexpr milliseconds shortest{100};
   static constexpr milliseconds longest{5'000};
   static constexpr milliseconds look_up{200};  // how often to see whether it is over
+  static constexpr std::uint64_t most_looked_through = 10'000;
   static constexpr int stream_not_found = 10059;
 
   bool over() { return wakeup_.stop_requested() || !output_.open(); }
@@ -123,11 +127,55 @@ class Tail {
     }
   }
 
+  // Where the last so many records begin: the parts of one count as one. (Of more than can be
+  // looked through in a moment, as messages.)
+  publisher::StreamSequence last_records(publisher::Connection& nats,
+                                         const publisher::StreamInfo& info,
+                                         std::uint64_t wanted) const {
+    if (info.messages == 0) return publisher::StreamSequence(info.last.value + 1);
+    std::uint64_t messages = wanted;
+    while (true) {
+      const auto at = beginning_of_record(
+          nats,
+          publisher::nth_last(nats, config_.stream.name, filter_, info.first, info.last, messages));
+      if (at <= info.first || messages > most_looked_through) return at;
+      const auto stored =
+          publisher::read_back(nats, config_.stream.name, at, info.last,
+                               info.last.value - at.value + 1, std::uint64_t{1} << 40);
+      std::uint64_t shown = 0;
+      std::uint64_t records = 0;
+      for (const publisher::StoredMessage& message : stored) {
+        if (!filter_.empty() && !publisher::covers(filter_, message.subject)) continue;
+        ++shown;
+        const std::string* part = message.header(part_header);
+        const std::string* parts = message.header(parts_header);
+        if (part == nullptr || parts == nullptr || *part == *parts) ++records;
+      }
+      if (records >= wanted) return at;
+      messages = std::max(messages, shown) + wanted - records;
+    }
+  }
+
+  // The parts of a record stand side by side.
+  publisher::StreamSequence beginning_of_record(publisher::Connection& nats,
+                                                publisher::StreamSequence at) const {
+    const auto number_at = [&](publisher::StreamSequence sequence) -> std::uint64_t {
+      const auto message = publisher::get_message(nats, config_.stream.name, sequence);
+      const std::string* part = message ? message->header(part_header) : nullptr;
+      std::uint64_t number = 0;
+      if (part != nullptr) std::from_chars(part->data(), part->data() + part->size(), number);
+      return number;
+    };
+    const std::uint64_t part = number_at(at);
+    if (part < 2 || part > at.value) return at;
+    const publisher::StreamSequence first(at.value - part + 1);
+    return number_at(first) == 1 ? first : at;
+  }
+
   publisher::StreamSequence first_shown(publisher::Connection& nats,
                                         const publisher::StreamInfo& info) const {
     if (command_.last) {
-      return publisher::nth_last(nats, config_.stream.name, filter_, info.first, info.last,
-                                 *command_.last);
+      return last_records(nats, info, *command_.last);
     }
     if (command_.from_lsn) {
       Stamps stamps(nats, config_);
@@ -161,28 +209,9 @@ class Tail {
     created_ = info->created;
   }
 
-  // Parts are joined, packs are shown line by line.
+  // Parts are joined, packs are shown line by line. A record whose beginning is gone is left out.
   void show(publisher::Delivery& delivery) {
-    if (!whole_record(delivery)) return;
-    std::string_view rest = delivery.payload;
-    const bool pack = delivery.header(changes_header) != nullptr;
-    do {
-      const std::size_t end = pack ? std::min(rest.find('\n'), rest.size()) : rest.size();
-      show_one(delivery.subject, rest.substr(0, end));
-      rest.remove_prefix(std::min(rest.size(), end + 1));
-    } while (!rest.empty());
-  }
-
-  // False while parts are still to come; with the last one the payload is the whole record's.
-  bool whole_record(publisher::Delivery& delivery) {
-    const std::string* part = delivery.header(part_header);
-    const std::string* parts = delivery.header(parts_header);
-    if (part == nullptr || parts == nullptr) return true;
-    if (*part == "1") joined_.clear();
-    joined_ += delivery.payload;
-    if (*part != *parts) return false;
-    delivery.payload = std::exchange(joined_, {});
-    return true;
+    lines_.take(delivery, [&](std::string_view record) { show_one(delivery.subject, record); });
   }
 
   void show_one(const std::string& subject, std::string_view payload) {
@@ -205,7 +234,7 @@ class Tail {
   const Palette palette_ = palette_for_stdout();
   Output output_;
   std::optional<publisher::StreamSequence> next_;
-  std::string joined_;   // of a record whose last part has not come yet
+  MessageLines lines_;
   std::string created_;  // the stream that next_ is a place in
   bool said_lost_ = false;
   bool said_left_out_ = false;

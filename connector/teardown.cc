@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "connector/attach.h"
+#include "connector/interrupt.h"
 #include "connector/marks.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
@@ -186,6 +187,8 @@ class Teardown {
 }  // namespace
 
 int teardown(const Config& config, const TeardownCommand& command) {
+  Wakeup wakeup;
+  const Interrupt interrupt(wakeup, "stopped before all was taken down");
   return Teardown(config).run(command.yes);
 }
 

@@ -100,7 +100,7 @@ bool VerifiedTable::append_name(std::string& out, std::string_view first,
   for (const std::string& column : key_) {
     std::string_view value = member(first, column);
     if (value.empty()) value = member(second, column);
-    if (value.empty() && !keyless_) {
+    if (value.empty()) {
       out.resize(begin);
       return false;
     }
@@ -140,6 +140,14 @@ bool VerifiedTable::is_placeholder(std::string_view column, std::string_view val
   const auto found = std::find_if(columns_.begin(), columns_.end(),
                                   [&](const Column& one) { return one.name == column; });
   return found != columns_.end() && value == found->placeholder;
+}
+
+bool VerifiedTable::has_placeholder(std::string_view row) const {
+  JsonMembers members(row);
+  while (members.next()) {
+    if (is_placeholder(members.name(), members.value())) return true;
+  }
+  return false;
 }
 
 void VerifiedTable::require_names(bool json, bool debezium) const {

@@ -46,7 +46,7 @@ class VerifiedTable {
   void read(ChangeFormat format, pg::Row row, std::string& row_name, std::string& after) const;
 
   // The name of a row, from a record: of the row that it leaves, or of the one that was before.
-  // False when the record does not have the key's columns.
+  // False when the record does not have the key's columns: of a table without a key, all of them.
   bool name_of(std::string& out, const StoredChange& change) const;
   bool old_name_of(std::string& out, const StoredChange& change) const;
   // {"id":42}, from a name.
@@ -54,6 +54,7 @@ class VerifiedTable {
 
   // Whether a value in a record of Debezium's is the placeholder for one that was not sent.
   bool is_placeholder(std::string_view column, std::string_view value) const;
+  bool has_placeholder(std::string_view row) const;
 
   // Throws Stop(precondition) where rows cannot be named alike in both formats, or cannot be named
   // in Debezium's.

@@ -34,7 +34,9 @@
 #include <cstdio>
 
 #include "connector/attach.h"
+#include "connector/interrupt.h"
 #include "connector/preconditions.h"
+#include "connector/row_entries.h"
 #include "connector/row_fold.h"
 #include "connector/stop.h"
 #include "connector/table_selection.h"
@@ -43,6 +45,7 @@
 #include "connector/verify_position.h"
 #include "connector/verify_report.h"
 #include "connector/verify_stream.h"
+#include "connector/wakeup.h"
 #include "connector/work_progress.h"
 #include "pg/catalog.h"
 #include "pg/copy_text.h"
@@ -55,13 +58,15 @@
 namespace connector {
 namespace {
 
-constexpr std::uint64_t progress_every = 1024;  // rows
+constexpr std::uint64_t progress_every = 1024;  // rows, or messages
+constexpr const char* stopped_before = "stopped before the comparison was done";
 
 class Verification {
  public:
-  Verification(const Config& config, const VerifyCommand& command)
+  Verification(const Config& config, const VerifyCommand& command, const Wakeup& wakeup)
       : config_(config),
         command_(command),
+        wakeup_(wakeup),
         dir_(config.source.spill_dir.empty() ? pg::default_spill_dir() : config.source.spill_dir),
         nats_(attach_nats(config)),
         sql_(attach_postgres(config)),
@@ -78,7 +83,7 @@ class Verification {
                  "`walferry run` creates it; or correct stream.name");
     }
     read_tables(chosen_tables(config_, command_, *sql_));
-    const auto last = last_before(config_, *sql_, *nats_, names(), end_);
+    const auto last = last_before(config_, *sql_, *nats_, names(), end_, [this] { go_on(); });
     ExternalSort stream_rows(dir_);
     StreamFolder folder(config_, tables_, *view_, stream_rows);
     read_stream(folder, last);
@@ -86,10 +91,25 @@ class Verification {
     ExternalSort table_rows(dir_);
     encode_rows(folder.histories(), table_rows);
     table_rows.finish();
-    return compare(folder.histories(), stream_rows, table_rows);
+    std::unique_ptr<ExternalSort> taken_along;
+    if (folder.any_taken_along()) {
+      taken_along = values_taken_along({.tables = tables_,
+                                        .histories = folder.histories(),
+                                        .view = *view_,
+                                        .hides_unknown = hides_unknown(),
+                                        .dir = dir_,
+                                        .go_on = [this] { go_on(); }},
+                                       stream_rows);
+    }
+    return compare(folder.histories(), stream_rows, taken_along.get(), table_rows);
   }
 
  private:
+  // A comparison that is not done says nothing.
+  void go_on() const {
+    if (wakeup_.stop_requested()) throw Stop(Exit::failed, stopped_before, "");
+  }
+
   TableNames names() const {
     TableNames names;
     for (const VerifiedTable& table : tables_) {
@@ -125,6 +145,7 @@ class Verification {
     for (std::size_t i = 0; i < tables_.size(); ++i) {
       reader.copy(tables_[i].table(), tables_[i].shape(), tables_[i].where(),
                   [&](std::string_view line) {
+                    go_on();
                     lines_.add({.key = {}, .order = i, .value = line});
                     if (++rows_ % progress_every == 0) progress.report(rows_);
                   });
@@ -148,8 +169,11 @@ class Verification {
     const std::uint64_t from = std::max<std::uint64_t>(info->first.value, 1);
     WorkProgress progress("reading stream " + config_.stream.name, "messages",
                           last.value >= from ? last.value - from + 1 : 0);
-    folder.read(*nats_, publisher::StreamSequence(from), last,
-                [&](publisher::StreamSequence at) { progress.report(at.value - from + 1); });
+    std::uint64_t looked = 0;
+    folder.read(*nats_, publisher::StreamSequence(from), last, [&](publisher::StreamSequence at) {
+      go_on();
+      if (++looked % progress_every == 0) progress.report(at.value - from);
+    });
   }
 
   void encode_rows(const std::vector<TableHistory>& histories, ExternalSort& sorted) {
@@ -160,6 +184,7 @@ class Verification {
     std::vector<pg::Value> row;
     std::string buffer, name, value, after, other;
     for (std::uint64_t done = 1; lines_.next(); ++done) {
+      go_on();
       const std::size_t table = lines_.item().order;
       const VerifiedTable& verified = tables_[table];
       const bool json = histories[table].json || !histories[table].debezium;
@@ -183,16 +208,19 @@ class Verification {
     for (const std::string& warning : types_.take_warnings()) spdlog::warn("{}", warning);
   }
 
+  bool hides_unknown() const { return config_.publish.oversize == "omit"; }
+
   Exit compare(const std::vector<TableHistory>& histories, ExternalSort& stream_rows,
-               ExternalSort& table_rows) {
+               ExternalSort* taken_along, ExternalSort& table_rows) {
     std::size_t width = 0;
     for (const VerifiedTable& table : tables_) width = std::max(width, table.name().size());
     VerifyReport report(command_.json, std::min<std::size_t>(width, 60), stdout,
                         palette_for_stdout());
-    const bool hides = config_.publish.oversize == "omit";
     Comparison comparison(tables_, histories, *view_,
-                          {.partial = command_.partial, .hides_unknown = hides}, stream_rows,
-                          table_rows);
+                          {.partial = command_.partial,
+                           .hides_unknown = hides_unknown(),
+                           .go_on = [this] { go_on(); }},
+                          stream_rows, taken_along, table_rows);
     for (std::size_t i = 0; i < tables_.size(); ++i) {
       TableResult result;
       result.unverified = why_unverified(tables_[i], histories[i]);
@@ -211,10 +239,13 @@ class Verification {
       return "its snapshot is not complete in the stream: verify again when it is, or --partial "
              "compares the rows that are there";
     }
-    if (table.keyless() && history.unfollowed > 0) {
+    if (table.keyless() && history.unfollowed > 0 &&
+        history.last_unfollowed >= history.floor(*view_).order) {
       return fmt::format(
-          "it has no key, and {} changes in the stream do not have the whole row that was before "
-          "(the first: message {})",
+          "it has no key, and {} of its records in the stream do not tell a whole row (a column "
+          "was "
+          "added later, a value was left out for its size, or the row before an update is not "
+          "told), so that its rows cannot be followed (the first: message {})",
           history.unfollowed, history.first_unfollowed);
     }
     if (table.keyless() && command_.partial && history.floor(*view_).order == 0) {
@@ -235,6 +266,15 @@ class Verification {
     if (command_.partial) {
       result.notes.push_back(
           fmt::format("partial: {} rows that occur in the stream were compared", result.compared));
+    }
+    for (const auto& [column, type] : history.types) {
+      const auto& columns = table.shape().columns;
+      const bool there = std::any_of(columns.begin(), columns.end(),
+                                     [&](const pg::Column& one) { return one.name == column; });
+      if (there) continue;
+      result.notes.push_back(fmt::format(
+          "column {} of the stream not compared: the table has none of that name, or generates it",
+          printable(column)));
     }
     if (result.different() == 0) return;
     if (table.insert_only()) {
@@ -263,6 +303,7 @@ class Verification {
 
   const Config& config_;
   const VerifyCommand& command_;
+  const Wakeup& wakeup_;
   const std::string dir_;
   std::unique_ptr<publisher::Connection> nats_;
   std::unique_ptr<pqxx::connection> sql_;
@@ -321,8 +362,10 @@ std::vector<pg::TableInfo> Verification::chosen_tables(const Config& config,
 }  // namespace
 
 int verify(const Config& config, const VerifyCommand& command) {
+  Wakeup wakeup;
+  const Interrupt interrupt(wakeup, stopped_before, std::chrono::seconds(1));
   try {
-    return static_cast<int>(Verification(config, command).run());
+    return static_cast<int>(Verification(config, command, wakeup).run());
   } catch (const pg::SpillError& error) {
     throw Stop(Exit::failed, error.what(),
                "make room there, or set source.spill_dir (else TMPDIR) to another folder");

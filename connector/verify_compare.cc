@@ -42,14 +42,14 @@ std::string_view TableRow::any(std::string_view bytes) {
 
 Comparison::Comparison(const std::vector<VerifiedTable>& tables,
                        const std::vector<TableHistory>& histories, const FoldView& view,
-                       Rules rules, ExternalSort& stream_rows, ExternalSort& table_rows)
+                       Rules rules, ExternalSort& stream_rows, ExternalSort* taken_along,
+                       ExternalSort& table_rows)
     : tables_(tables),
       histories_(histories),
       view_(view),
-      rules_(rules),
-      stream_rows_(stream_rows),
+      rules_(std::move(rules)),
+      stream_rows_(stream_rows, taken_along),
       table_rows_(table_rows),
-      in_stream_(stream_rows.next()),
       in_table_(table_rows.next()),
       fold_(view, rules.hides_unknown) {}
 
@@ -57,17 +57,15 @@ void Comparison::compare(std::size_t table, TableResult& result, VerifyReport& r
   const std::string prefix = table_prefix(table);
   floor_ = histories_[table].floor(view_);
   while (true) {
-    const bool stream = in_stream_ && stream_rows_.item().key.starts_with(prefix);
+    const bool stream = stream_rows_.any() && stream_rows_.name().starts_with(prefix);
     const bool rows = in_table_ && table_rows_.item().key.starts_with(prefix);
     if (!stream && !rows) return;
-    name_ = !rows || (stream && stream_rows_.item().key < table_rows_.item().key)
-                ? stream_rows_.item().key
+    rules_.go_on();
+    name_ = !rows || (stream && stream_rows_.name() < table_rows_.item().key)
+                ? stream_rows_.name()
                 : table_rows_.item().key;
     fold_.begin(tables_[table], floor_.lsn);
-    for (; in_stream_ && stream_rows_.item().key == name_; in_stream_ = stream_rows_.next()) {
-      if (stream_rows_.item().order < floor_.order) continue;
-      fold_.add(FoldEntry::from(stream_rows_.item().value));
-    }
+    stream_rows_.fold(name_, floor_.order, fold_);
     std::uint64_t times = 0;
     row_.clear();
     for (; in_table_ && table_rows_.item().key == name_; in_table_ = table_rows_.next()) {

@@ -2,10 +2,12 @@
 // has.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "connector/external_sort.h"
+#include "connector/row_entries.h"
 #include "connector/row_fold.h"
 #include "connector/verified_table.h"
 #include "connector/verify_report.h"
@@ -25,13 +27,14 @@ class TableRow {
 class Comparison {
  public:
   struct Rules {
-    bool partial = false;        // only rows that occur in the stream
-    bool hides_unknown = false;  // see RowFold
+    bool partial = false;         // only rows that occur in the stream
+    bool hides_unknown = false;   // see RowFold
+    std::function<void()> go_on;  // called with each row; throws where it should not
   };
-  // All must live longer; both sorts are finished.
+  // All must live longer; the sorts are finished. `taken_along`: see RowEntries.
   Comparison(const std::vector<VerifiedTable>& tables, const std::vector<TableHistory>& histories,
              const FoldView& view, Rules rules, ExternalSort& stream_rows,
-             ExternalSort& table_rows);
+             ExternalSort* taken_along, ExternalSort& table_rows);
 
   // Compares the table's rows and reports each that differs. To be called for the tables in order,
   // each once; `result` has what is known before.
@@ -49,9 +52,8 @@ class Comparison {
   const std::vector<TableHistory>& histories_;
   const FoldView& view_;
   Rules rules_;
-  ExternalSort& stream_rows_;
+  RowEntries stream_rows_;
   ExternalSort& table_rows_;
-  bool in_stream_;
   bool in_table_;
   FoldFloor floor_;
   RowFold fold_;

@@ -85,8 +85,9 @@ Covered covered_by(const Config& config, publisher::Connection& nats,
 // Looks through a slot for the first change of the tables that the stream does not have.
 class SlotScan {
  public:
-  SlotScan(const Config& config, const TableNames& tables, Covered covered, pg::Lsn end)
-      : config_(config), tables_(tables), covered_(covered), end_(end) {}
+  SlotScan(const Config& config, const TableNames& tables, Covered covered, pg::Lsn end,
+           const std::function<void()>& go_on)
+      : config_(config), tables_(tables), covered_(covered), end_(end), go_on_(go_on) {}
 
   // Nothing: the stream has all. Throws pg::Error 55006 when somebody reads the slot.
   std::optional<pg::Position> first_missing(pqxx::connection& sql) {
@@ -105,6 +106,7 @@ class SlotScan {
                  publications, false);
     auto next_nudge = Clock::now() + nudge_interval;
     while (!over_ && !missing_) {
+      go_on_();
       const pg::Arrival arrival = stream.next();
       if (const auto* data = std::get_if<pg::WalData>(&arrival)) {
         std::visit([this](const auto& change) { on(change); }, decoder_.decode(data->message));
@@ -153,6 +155,7 @@ class SlotScan {
   const TableNames& tables_;
   Covered covered_;
   pg::Lsn end_;
+  const std::function<void()>& go_on_;
   pg::PgoutputDecoder decoder_;
   pg::Position at_;
   bool open_ = false;
@@ -165,10 +168,11 @@ class SlotScan {
 std::optional<publisher::StreamSequence> without_daemon(const Config& config, pqxx::connection& sql,
                                                         publisher::Connection& nats,
                                                         const TableNames& tables, pg::Lsn end,
-                                                        bool last_try) {
+                                                        bool last_try,
+                                                        const std::function<void()>& go_on) {
   const publisher::StreamInfo info = require_stream(config, nats);
   try {
-    SlotScan scan(config, tables, covered_by(config, nats, info), end);
+    SlotScan scan(config, tables, covered_by(config, nats, info), end, go_on);
     const auto missing = scan.first_missing(sql);
     if (!missing) return info.last;
     if (!last_try) return std::nullopt;
@@ -194,7 +198,7 @@ std::uint64_t next_xid(pqxx::connection& sql) {
 
 publisher::StreamSequence last_before(const Config& config, pqxx::connection& sql,
                                       publisher::Connection& nats, const TableNames& tables,
-                                      pg::Lsn end) {
+                                      pg::Lsn end, const std::function<void()>& go_on) {
   const auto began = Clock::now();
   auto next_nudge = began;
   auto next_word = began + say_interval;
@@ -228,7 +232,7 @@ publisher::StreamSequence last_before(const Config& config, pqxx::connection& sq
     } else {
       const bool last_try = now - alone_since >= restart_limit;
       if (!scanned || last_try) {
-        if (const auto last = without_daemon(config, sql, nats, tables, end, last_try)) {
+        if (const auto last = without_daemon(config, sql, nats, tables, end, last_try, go_on)) {
           return *last;
         }
         scanned = true;
@@ -244,6 +248,7 @@ publisher::StreamSequence last_before(const Config& config, pqxx::connection& sq
                    to_string(end), saved ? to_string(saved->stored) : std::string("0/0"));
       next_word = now + say_interval;
     }
+    go_on();
     pause(look_interval);
   }
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <pqxx/pqxx>
 #include <set>
 #include <string>
@@ -24,10 +25,11 @@ using TableNames = std::set<std::pair<std::string, std::string>>;  // {schema, t
 // The number of a transaction of its own, which changes nothing. It moves the end of WAL.
 std::uint64_t next_xid(pqxx::connection& sql);
 
-// Waits for a daemon that works, as long as it takes, and says so every 10 s. Throws
-// Stop(precondition) where nobody works on the slot and the stream lacks changes of `tables`.
+// Waits for a daemon that works, as long as it takes, and says so every 10 s; calls `go_on` while
+// it does, which throws where it should not. Throws Stop(precondition) where nobody works on the
+// slot and the stream lacks changes of `tables`.
 publisher::StreamSequence last_before(const Config& config, pqxx::connection& sql,
                                       publisher::Connection& nats, const TableNames& tables,
-                                      pg::Lsn end);
+                                      pg::Lsn end, const std::function<void()>& go_on);
 
 }  // namespace connector

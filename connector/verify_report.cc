@@ -44,6 +44,10 @@ std::string verdict(const TableResult& result, const Palette& palette) {
   if (result.different() == 0 && result.late == 0) {
     return fmt::format("{}equal{}", palette.green, palette.plain);
   }
+  if (result.different() == 0) {
+    return fmt::format("{}not settled{}: {} rows", palette.yellow, palette.plain,
+                       human_number(result.late));
+  }
   std::string parts;
   const auto say = [&](std::uint64_t count, const char* what) {
     if (count == 0) return;

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 
+#include "connector/json_members.h"
+#include "connector/json_value.h"
 #include "connector/message_position.h"
 #include "connector/schema_record.h"
 #include "connector/subject.h"
@@ -13,7 +15,6 @@ namespace {
 using Kind = StoredChange::Kind;
 
 constexpr std::chrono::milliseconds look_up{500};
-constexpr std::uint64_t progress_every = 1024;  // messages
 
 }  // namespace
 
@@ -59,11 +60,11 @@ StreamFolder::StreamFolder(const Config& config, const std::vector<VerifiedTable
 // The last message may have been deleted: the stream's end, too, ends the reading.
 void StreamFolder::read(publisher::Connection& nats, publisher::StreamSequence first,
                         publisher::StreamSequence last,
-                        const std::function<void(publisher::StreamSequence)>& progress) {
+                        const std::function<void(publisher::StreamSequence)>& go_on) {
   if (last.value == 0 || first > last) return;
   publisher::Consumer consumer(nats, stream_, "", first);
-  std::uint64_t read = 0;
   while (true) {
+    go_on(consumer.position());
     auto message = consumer.next(look_up);
     if (!message) {
       if (publisher::count_from(nats, stream_, "", consumer.position()) == 0) return;
@@ -72,7 +73,6 @@ void StreamFolder::read(publisher::Connection& nats, publisher::StreamSequence f
     if (message->sequence > last) return;
     const publisher::StreamSequence at = message->sequence;
     take(*message);
-    if (++read % progress_every == 0) progress(at);
     if (at == last) return;
   }
 }
@@ -108,7 +108,7 @@ void StreamFolder::take_snapshot_word(std::size_t table, const publisher::Delive
   if (at && at->commit_lsn > view_.before()) return;
   TableHistory& history = histories_[table];
   if (message.header("Walferry-Restart") != nullptr) {
-    history.begins_anew(++order_);
+    history.begins_anew(order_ += 2);
     history.snapshot_begun = true;
     history.snapshot_complete = false;
   }
@@ -128,7 +128,7 @@ void StreamFolder::take_record(std::string_view record, publisher::StreamSequenc
   const std::size_t table = found->second;
   TableHistory& history = histories_[table];
   (change->format == ChangeFormat::json ? history.json : history.debezium) = true;
-  ++order_;
+  order_ += 2;
   if (change->kind == Kind::truncate) {
     history.truncated(order_, entry);
     return;
@@ -150,16 +150,24 @@ void StreamFolder::take_row(std::size_t table, const StoredChange& change, FoldE
   name_.clear();
   old_name_.clear();
   if (!verified.name_of(name_, change)) return not_followed(table, entry.sequence);
+  // There a value that is not told is a part of the name.
+  if (verified.keyless() && change.format == ChangeFormat::debezium &&
+      (verified.has_placeholder(change.after) || verified.has_placeholder(change.before))) {
+    return not_followed(table, entry.sequence);
+  }
   if (change.kind == Kind::remove) {
     entry.kind = FoldEntry::Kind::gone;
-    return add(table, name_, entry);
+    add(table, name_, order_, entry);
+    removed_ = {table, order_, change.commit_lsn, name_};
+    return;
   }
   if (change.kind == Kind::update) {
     const bool told = verified.old_name_of(old_name_, change);
     if (verified.keyless() && !told) return not_followed(table, entry.sequence);
     if (told && old_name_ != name_) {
       entry.kind = FoldEntry::Kind::gone;
-      add(table, old_name_, entry);
+      add(table, old_name_, order_, entry);
+      if (!change.unchanged.empty()) take_along(table, old_name_, order_, change, entry);
     } else if (verified.keyless()) {
       return;  // nothing has changed
     }
@@ -172,20 +180,55 @@ void StreamFolder::take_row(std::size_t table, const StoredChange& change, FoldE
     entry.unchanged = change.unchanged;
     entry.omitted = change.omitted;
   }
-  add(table, name_, entry);
+  add(table, name_, order_, entry);
+  const bool behind_removal = removed_.order > 0 && removed_.table == table &&
+                              removed_.order + 2 == order_ &&
+                              removed_.commit_lsn == change.commit_lsn;
+  if (change.kind == Kind::insert && change.format == ChangeFormat::debezium && behind_removal) {
+    take_along(table, removed_.name, removed_.order, change, entry);
+  }
 }
 
-void StreamFolder::add(std::size_t table, std::string_view row_name, const FoldEntry& entry) {
+// What the record leaves unchanged has come with the row from its old key, which it left at
+// `order`.
+void StreamFolder::take_along(std::size_t table, std::string_view from, std::uint64_t order,
+                              const StoredChange& change, FoldEntry entry) {
+  const VerifiedTable& verified = tables_[table];
+  if (verified.keyless()) return;
+  columns_ = change.unchanged;
+  if (change.format == ChangeFormat::debezium) {
+    columns_.clear();
+    JsonMembers members(change.after);
+    while (members.next()) {
+      if (!verified.is_placeholder(members.name(), members.value())) continue;
+      columns_ += columns_.empty() ? '[' : ',';
+      append_json_string(columns_, members.name());
+    }
+    if (columns_.empty()) return;
+    columns_ += ']';
+  }
+  entry.kind = FoldEntry::Kind::leaves;
+  entry.sequence = order_;
+  entry.after = name_;
+  entry.unchanged = columns_;
+  entry.omitted = {};
+  add(table, from, order - 1, entry);
+  any_taken_along_ = true;
+}
+
+void StreamFolder::add(std::size_t table, std::string_view row_name, std::uint64_t order,
+                       const FoldEntry& entry) {
   key_ = table_prefix(table);
   key_ += row_name;
   value_.clear();
   entry.append_to(value_);
-  rows_.add({.key = key_, .order = order_, .value = value_});
+  rows_.add({.key = key_, .order = order, .value = value_});
 }
 
 void StreamFolder::not_followed(std::size_t table, std::uint64_t sequence) {
   TableHistory& history = histories_[table];
   if (history.unfollowed++ == 0) history.first_unfollowed = sequence;
+  history.last_unfollowed = order_;
 }
 
 }  // namespace connector

@@ -39,8 +39,9 @@ class TableHistory {
   bool debezium = false;
   bool snapshot_begun = false;
   bool snapshot_complete = false;
-  std::uint64_t unfollowed = 0;  // records whose row cannot be told
-  std::uint64_t first_unfollowed = 0;
+  std::uint64_t unfollowed = 0;                // records whose row cannot be told
+  std::uint64_t first_unfollowed = 0;          // its message
+  std::uint64_t last_unfollowed = 0;           // its order, to be compared with the floor's
   std::map<std::string, std::uint32_t> types;  // of the last shape that was announced
 
   void truncated(std::uint64_t order, const FoldEntry& by) {
@@ -71,22 +72,28 @@ class StreamFolder {
   StreamFolder(const Config& config, const std::vector<VerifiedTable>& tables, FoldView& view,
                ExternalSort& rows);
 
-  // Reads what is stored from `first` to `last`. `progress` is called now and then with the
-  // sequence that was reached. Throws publisher::Error.
+  // Reads what is stored from `first` to `last`. `go_on` is called with the sequence
+  // that was reached, for each message and while none comes; what it throws ends the reading.
+  // Throws publisher::Error.
   void read(publisher::Connection& nats, publisher::StreamSequence first,
             publisher::StreamSequence last,
-            const std::function<void(publisher::StreamSequence)>& progress);
+            const std::function<void(publisher::StreamSequence at)>& go_on);
 
   void take(publisher::Delivery& message);
   const std::vector<TableHistory>& histories() const { return histories_; }
   std::uint64_t records() const { return order_; }
+  // Whether rows take values along to another key, see connector/row_entries.h.
+  bool any_taken_along() const { return any_taken_along_; }
 
  private:
   void take_record(std::string_view record, publisher::StreamSequence sequence);
   void take_row(std::size_t table, const StoredChange& change, FoldEntry& entry);
   void take_schema(std::size_t table, std::string_view record);
   void take_snapshot_word(std::size_t table, const publisher::Delivery& message);
-  void add(std::size_t table, std::string_view row_name, const FoldEntry& entry);
+  void add(std::size_t table, std::string_view row_name, std::uint64_t order,
+           const FoldEntry& entry);
+  void take_along(std::size_t table, std::string_view from, std::uint64_t order,
+                  const StoredChange& change, FoldEntry entry);
   void not_followed(std::size_t table, std::uint64_t sequence);
 
   const std::vector<VerifiedTable>& tables_;
@@ -100,8 +107,16 @@ class StreamFolder {
   std::vector<TableHistory> histories_;
   std::vector<pg::Lsn> last_snapshot_;
   MessageLines lines_;
-  std::uint64_t order_ = 0;
-  std::string name_, old_name_, key_, value_;
+  std::uint64_t order_ = 0;  // even: what a record leaves in front of it stands at the odd one
+  bool any_taken_along_ = false;
+  // Debezium's format tells a change of key as two records, one behind the other.
+  struct {
+    std::size_t table = 0;
+    std::uint64_t order = 0;
+    pg::Lsn commit_lsn;
+    std::string name;
+  } removed_;
+  std::string name_, old_name_, key_, value_, columns_;
 };
 
 }  // namespace connector

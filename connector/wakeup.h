@@ -23,6 +23,7 @@ class Wakeup {
   int fd() const { return fd_; }
   void clear() const;
   bool stop_requested() const { return stop_.load(); }
+  bool reload_requested() const { return reload_.load(); }
   bool take_reload() { return reload_.exchange(false); }
   // Returns early when a stop is requested.
   void wait_for(std::chrono::milliseconds duration) const;

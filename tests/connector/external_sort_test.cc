@@ -25,6 +25,16 @@ std::vector<Entry> sorted(const std::vector<Entry>& entries, std::size_t budget)
     all.emplace_back(item.key, item.order, item.value);
   }
   EXPECT_FALSE(sort.next());
+  sort.read_again();
+  for (const Entry& entry : all) {
+    const bool same = sort.next() && sort.item().key == std::get<0>(entry) &&
+                      sort.item().order == std::get<1>(entry) &&
+                      sort.item().value == std::get<2>(entry);
+    if (!same) {
+      ADD_FAILURE() << "another item, read again";
+      break;
+    }
+  }
   return all;
 }
 

@@ -50,12 +50,30 @@ TEST(ReplayConfig, IsNotThatOfTheStreamItself) {
     EXPECT_EQ(stop->code(), Exit::usage);
   }
   EXPECT_FALSE(stop_in([&] { replay_config(config, command("", "cdc2")); }));
+  Config deep;
+  deep.stream.subject_prefix = "cdc.prod";
+  EXPECT_TRUE(stop_in([&] { replay_config(deep, command("", "cdc")); })) << "it would take both";
+  EXPECT_FALSE(stop_in([&] { replay_config(deep, command("", "cdc.test")); }));
+}
+
+TEST(ReplayConfig, ItsDefaultPrefixIsNeverUnderTheFirst) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"replay", "replay_of.replay"},
+      {"replay.replay", "replay_of.replay.replay"},
+      {"replay.a", "replay.replay.a"},
+      {"replays", "replay.replays"}};
+  for (const auto& [first, again] : cases) {
+    Config config;
+    config.stream.subject_prefix = first;
+    EXPECT_EQ(replay_config(config, command()).stream.subject_prefix, again);
+  }
 }
 
 publisher::StreamInfo stream(std::uint64_t first, std::uint64_t last) {
   publisher::StreamInfo info;
   info.first = StreamSequence(first);
   info.last = StreamSequence(last);
+  info.messages = last == 0 ? 0 : last - first + 1;
   return info;
 }
 
@@ -91,6 +109,19 @@ TEST(Replayed, AnythingElseIsRefused) {
     ASSERT_TRUE(gone);
     EXPECT_THAT(gone->what(), HasSubstr("its last message, 2,"));
   }
+}
+
+TEST(Replayed, WhatTheStreamHasDroppedItselfIsNotTakenForAllOfIt) {
+  EXPECT_FALSE(lost_from("R", stream(1, 3)));
+  EXPECT_THAT(lost_from("R", stream(3, 3)).value(), HasSubstr("messages 1 to 2, of its 3"));
+  publisher::StreamInfo thinned = stream(1, 9);
+  thinned.messages = 7;
+  EXPECT_THAT(lost_from("R", thinned).value(), HasSubstr("2 messages in between, of its 9"));
+  const auto stop = stop_in([&] {
+    replayed("R", stream(2, 3), {ours(2, at(0x1000)), ours(3, at(0x2000))}, pg::Lsn(0x9000));
+  });
+  ASSERT_TRUE(stop);
+  EXPECT_EQ(stop->code(), Exit::failed);
 }
 
 TEST(ReplayPoint, BelowTheOldestIsRefusedByName) {

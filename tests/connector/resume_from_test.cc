@@ -162,5 +162,86 @@ TEST(BeginAt, WhatWasAcceptedAsOfAnotherHistoryDoesNotCount) {
   EXPECT_EQ(decide(seen).start, pg::Lsn(0x14FF));
 }
 
+// ---- The stream has lost what is saved as its tail
+
+// It ends at message 95, at 0x1400, and had 100, up to 0x1900.
+Observed shorter() {
+  Observed seen = skipping();
+  cut_stream(seen, 95);
+  return seen;
+}
+
+TEST(BeginAt, AGapIsCountedFromWhatTheStreamStillHas) {
+  Observed seen = shorter();
+  const auto stop = stop_of(seen);
+  ASSERT_TRUE(stop);
+  EXPECT_EQ(stop->code(), Exit::position_lost);
+  for (const char* words : {"has lost", "ends at message 95, and had 100",
+                            "after 0000000000001400:1", "before 0/2000"}) {
+    EXPECT_THAT(stop->what(), HasSubstr(words));
+  }
+  seen.accept_gap = true;
+  const Resume plan = decide(seen);
+  EXPECT_THAT(plan.notes, ElementsAre(HasSubstr("after 0000000000001400:1")));
+  EXPECT_EQ(plan.start, pg::Lsn(0x1FFF));
+  EXPECT_EQ(plan.known.anchor_sequence, StreamSequence(95));
+  EXPECT_EQ(plan.held, MessagePosition(at(0x1400))) << "shapes announced behind it are gone too";
+}
+
+TEST(BeginAt, BeyondAShorterStreamIsBehindWhatItHasAndNotWhatItHad) {
+  Observed seen = shorter();
+  seen.accept_gap = true;
+  seen.from_lsn = pg::Lsn(0x1600);
+  EXPECT_EQ(decide(seen).start, pg::Lsn(0x15FF));
+  seen.from_lsn = pg::Lsn(0x1400);
+  EXPECT_EQ(stop_of(seen).value().code(), Exit::precondition);
+}
+
+TEST(BeginAt, AShorterStreamWhoseRecordsHaveExpiredEndsWhereItsLastKnownMessageDoes) {
+  Observed seen = shorter();
+  seen.window.clear();
+  seen.accept_gap = true;
+  seen.from_lsn = pg::Lsn(0x900);
+  EXPECT_EQ(stop_of(seen).value().code(), Exit::precondition) << "message 90 has all before";
+  seen.from_lsn = pg::Lsn(0x1000);
+  EXPECT_THAT(decide(seen).notes, ElementsAre(HasSubstr("after 0000000000000900:0")));
+  cut_stream(seen, 89);
+  EXPECT_THAT(decide(seen).notes, ElementsAre(HasSubstr("after 0000000000000100:0")))
+      << "nothing is known but where it began";
+}
+
+TEST(BeginAt, AStreamThatHasLostAllMayBeginAtOrBeforeItsOrigin) {
+  Observed seen = shorter();
+  cut_stream(seen, 0);
+  seen.saved->rests_on.reset();
+  EXPECT_EQ(stop_of(seen).value().code(), Exit::position_lost);
+  seen.points = {{"walferry", pg::Lsn(0x80)}};
+  seen.from_lsn = pg::Lsn(0x80);
+  const Resume plan = decide(seen);
+  EXPECT_EQ(plan.start, pg::Lsn(0x7F));
+  EXPECT_TRUE(plan.notes.empty());
+}
+
+TEST(BeginAt, AStreamThatIsCutToItsBeginningThereGoesOnThere) {
+  Observed seen = skipping();
+  seen.accept_gap = true;
+  seen.saved = decide(seen).saved;
+  seen.from_lsn.reset();
+  seen.accept_gap = false;
+  // Two records since, and both lost.
+  seen.saved->last = StreamSequence(102);
+  seen.saved->tail = at(0x2100);
+  seen.saved->rests_on.reset();
+  EXPECT_EQ(decide(seen).start, pg::Lsn(0x1FFF)) << "not where the slot is, before what is stored";
+  // With some of those from before.
+  cut_stream(seen, 98);
+  const auto stop = stop_of(seen);
+  ASSERT_TRUE(stop);
+  EXPECT_EQ(stop->code(), Exit::position_lost);
+  EXPECT_THAT(stop->what(), HasSubstr("before 0/2000"));
+  seen.accept_gap = true;
+  EXPECT_EQ(decide(seen).start, pg::Lsn(0x1FFF));
+}
+
 }  // namespace
 }  // namespace connector

@@ -213,6 +213,49 @@ TEST_F(Replay, LeavesOutWhatTheDaemonLeftOutBesideASnapshot) {
   walferry_.stop();
 }
 
+// Under REPLICA IDENTITY FULL the key is the primary key of then, which WAL does not tell.
+TEST_F(Replay, TellsTheKeyOfThenUnderReplicaIdentityFull) {
+  exec("CREATE TABLE f (a int PRIMARY KEY, b int UNIQUE NOT NULL)");
+  exec("ALTER TABLE f REPLICA IDENTITY FULL");
+  settings().table("public.f");
+  start();
+  const std::string from = lsn_text(postgres_.confirmed_flush("walferry"));
+  exec("INSERT INTO f VALUES (1, 10)");
+  wait_stored(1);
+  exec("ALTER TABLE f DROP CONSTRAINT f_pkey, ADD c int, ADD PRIMARY KEY (b)");
+  exec("INSERT INTO f VALUES (2, 20)");
+  wait_stored(2);
+  exec("ALTER TABLE f DROP CONSTRAINT f_pkey, ADD PRIMARY KEY (a)");
+  const Finished known = replay(0, {"--from-lsn", from});
+  const auto again = told_by(js().read("CDC_REPLAY"), "replay.cdc");
+  EXPECT_EQ(again, told_by(js().read("CDC"), "cdc"));
+  EXPECT_EQ(json::parse(again.at(0).body)["key"], json::parse(R"({"a":1})"));
+  EXPECT_EQ(json::parse(again.at(1).body)["key"], json::parse(R"({"b":20})"));
+  EXPECT_TRUE(says(known.err, "was announced (b), which is not today's (a)")) << known.err;
+  EXPECT_FALSE(says(known.err, "not known any more")) << known.err;
+  js().publish("$KV.walferry.CDC.walferry.shapes", R"({"version":1,"tables":{}})");
+  const Finished unknown =
+      replay(0, {"--from-lsn", from, "--stream", "LATER", "--subject-prefix", "later"});
+  EXPECT_TRUE(says(unknown.err, "table public.f: which primary key it had")) << unknown.err;
+}
+
+TEST_F(Replay, SaysWhatItsStreamHasDroppedMeanwhile) {
+  start();
+  exec("INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, 3000) i");
+  wait_stored(3000);
+  const std::string from = lsn_text(postgres_.confirmed_flush("walferry"));
+  walferry_.stop();
+  js().create_stream({{"name", "SMALL"}, {"subjects", {"small.>"}}, {"max_bytes", 256 * 1024}});
+  const std::vector<std::string> args = {"--from-lsn",       from,   "--stream", "SMALL",
+                                         "--subject-prefix", "small"};
+  for (const char* when : {"at its end", "and when it begins again"}) {
+    const Finished finished = replay(1, args);
+    EXPECT_TRUE(says(finished.err, "has lost a part of this replay: the beginning")) << when;
+    EXPECT_TRUE(says(finished.err, "nats stream rm SMALL")) << when;
+    EXPECT_EQ(finished.out, "");
+  }
+}
+
 TEST_F(Replay, RefusesWhatWouldMixStreams) {
   EXPECT_TRUE(says(replay(3, {"--from-lsn", "0/1"}).err, "neither a slot nor a mark"));
   start();
@@ -221,7 +264,7 @@ TEST_F(Replay, RefusesWhatWouldMixStreams) {
   const std::uint64_t from = postgres_.confirmed_flush("walferry");
   const std::string here = lsn_text(from);
   EXPECT_TRUE(says(replay(2, {"--from-lsn", here, "--stream", "CDC"}).err, "dedup"));
-  EXPECT_TRUE(says(replay(2, {"--from-lsn", here, "--subject-prefix", "cdc.x"}).err, "takes"));
+  EXPECT_TRUE(says(replay(2, {"--from-lsn", here, "--subject-prefix", "cdc.x"}).err, "overlap"));
   EXPECT_TRUE(says(replay(2, {"--from-lsn", here, "--to-lsn", here}).err, "not behind"));
   EXPECT_TRUE(says(replay(2, {}).err, "--from-lsn"));
   replay(0, {"--from-lsn", here});

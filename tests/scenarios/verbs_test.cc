@@ -208,6 +208,42 @@ TEST_F(VerbsInDepth, TailJoinsPartsAndTakesPacksApart) {
   EXPECT_EQ(json::parse(lines[3])["after"]["v"], std::string(9000, 'x'));
 }
 
+TEST_F(VerbsInDepth, TailLastCountsRecordsAndNotTheirParts) {
+  settings().set_string("publish", "oversize", "split");
+  settings().set_string("publish", "max_message", "4KiB");
+  start();
+  for (int id = 1; id <= 3; ++id) {
+    exec("INSERT INTO t VALUES (" + std::to_string(id) + ", repeat('x', 20000))");
+  }
+  exec("INSERT INTO t VALUES (4, 'short'), (5, repeat('x', 20000))");
+  wait_until([&] { return stored_records() > 20; }, seconds(30), "all parts");
+  for (int last = 1; last <= 5; ++last) {
+    const std::string out = "out" + std::to_string(last);
+    Process tail(
+        spawn({"tail", "--json", "--last", std::to_string(last), "cdc.public.>"}, out, "err"));
+    wait_printed(static_cast<std::size_t>(last), out);
+    tail.send(SIGTERM);
+    EXPECT_EQ(tail.wait_exit(seconds(10)).code, 0);
+    const auto lines = printed(out);
+    ASSERT_EQ(lines.size(), static_cast<std::size_t>(last));
+    for (int i = 0; i < last; ++i) {
+      EXPECT_EQ(json::parse(lines.at(static_cast<std::size_t>(i)))["after"]["id"], 6 - last + i);
+    }
+  }
+}
+
+TEST_F(VerbsInDepth, TailLastOfAStreamThatIsEmptyFollowsIt) {
+  start();
+  Process tail(spawn({"tail", "--json", "--last", "5", "cdc.public.>"}, "out", "err"));
+  wait_until(
+      [&] { return js().stream("CDC")->at("state").at("consumer_count") == 1 || !tail.running(); },
+      seconds(30), "it follows");
+  exec("INSERT INTO t VALUES (1, 'one')");
+  wait_printed(1);
+  tail.send(SIGTERM);
+  EXPECT_EQ(tail.wait_exit(seconds(10)).code, 0);
+}
+
 // ---- teardown
 
 TEST_F(VerbsInDepth, TeardownRefusesASlotInUseAndNamesItsSession) {

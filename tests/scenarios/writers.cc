@@ -135,6 +135,38 @@ TEST_F(Writers, AStandbyTakesOverWhateverBecameOfTheTables) {
   EXPECT_EQ(walferry_.run_to_exit().exit.code, 3);
 }
 
+TEST_F(Writers, AStandbyLooksAtItsConfigurationWhileItWaits) {
+  const auto said = [&](const std::string& words) {
+    return becomes_true([&] { return says(standby_.log(), words); }, seconds(30));
+  };
+  exec("CREATE TABLE added (id int PRIMARY KEY)");
+  start();
+  standby_.start();
+  ASSERT_TRUE(said("standing by"));
+  write_file(standby_.config_file(), "[source\n");
+  kill(standby_.pid(), SIGHUP);
+  EXPECT_TRUE(said("the changed configuration is not taken, the old one stays")) << standby_.log();
+  EXPECT_TRUE(standby_.running());
+  standby_.settings().table("public.added");
+  write_file(standby_.config_file(), standby_.settings().to_toml());
+  kill(standby_.pid(), SIGHUP);
+  EXPECT_TRUE(said("has changed: [nats] and [log] hold at once")) << standby_.log();
+  const std::string first = reader_of_the_slot();
+  walferry_.kill_hard();
+  wait_for_another_reader(first, seconds(30));
+  ASSERT_TRUE(said("settling what is in flight, and going on with it")) << standby_.log();
+  wait_until(
+      [&] {
+        return postgres_.value(
+                   "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'added'") == "1";
+      },
+      seconds(30), "it is published");
+  exec("INSERT INTO added VALUES (1)");
+  wait_until([&] { return js().count("CDC", "cdc.public.added.insert") == 1; }, seconds(30),
+             "its record");
+  standby_.stop();
+}
+
 class StoppedWriters : public Writers {
  protected:
   StoppedWriters() : Writers({.settings = {"wal_sender_timeout=1s"}}) {}
