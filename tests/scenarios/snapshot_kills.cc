@@ -138,12 +138,14 @@ class SnapshotKills : public Snapshot {
     std::uint64_t again = 0;
     for (const std::string table : {"public.big", "public.names", "public.docs"}) {
       EXPECT_EQ(tally.restarts(table), 0) << table;
-      EXPECT_EQ(tally.completions(table), 1) << table;
+      // Of the last chunk the word is a part: a kill before its progress is saved repeats both.
+      EXPECT_GE(tally.completions(table), 1) << table;
+      EXPECT_LE(tally.completions(table), 1 + kills_) << table;
       again += tally.read_again(table);
     }
     EXPECT_LE(again, most);
     EXPECT_GE(tally.restarts("public.heap"), 1);
-    EXPECT_EQ(tally.completions("public.heap"), 1);
+    EXPECT_GE(tally.completions("public.heap"), 1);
     std::cout << tally.messages() << " messages, " << again << " rows read again of at most "
               << most << std::endl;
   }
@@ -292,10 +294,20 @@ TEST_F(SnapshotKills, TablesAddedWhileLongWritersAreOpenMissNothing) {
   read_all_tables();
   write_file(walferry_.config_file(), settings().to_toml());
   kill(walferry_.pid(), SIGHUP);
+  int next = 1'000'000;
   for (PgSession& writer : open) {
     wait_until([&] { return says(walferry_.log(), "open transaction(s) that may have"); },
                seconds(30), "the snapshot waits for " + std::to_string(open.size()) + " writers");
     writer.exec("UPDATE big SET n = 7 WHERE id < 0; UPDATE docs SET n = 7 WHERE id < 0; COMMIT");
+    // Far behind the tail, where it is not read again: which changes of before ALTER PUBLICATION
+    // the server sends of a transaction that was open then is not the same in every session. The
+    // other writers may be waiting for those that are still open.
+    const std::uint64_t end = js().last_sequence("CDC") + 500;
+    exec("INSERT INTO big SELECT i, 'behind', 0 FROM generate_series(" + std::to_string(next) +
+         ", " + std::to_string(next + 599) + ") i");
+    next += 1000;
+    wait_until([&] { return !walferry_.running() || js().last_sequence("CDC") >= end; },
+               seconds(60), "the transaction is far behind");
     kill_now();
     go_on();
   }
