@@ -13,4 +13,8 @@ std::string escape_token(std::string_view name);
 // A schema's leading `_` is escaped too: `_message`, `_schema` and `_snapshot` are walferry's.
 std::string escape_schema(std::string_view schema);
 
+// Whether some subject matches both filters; and whether the first matches all of the other.
+bool subjects_overlap(std::string_view a, std::string_view b);
+bool subject_covers(std::string_view wide, std::string_view narrow);
+
 }  // namespace connector
