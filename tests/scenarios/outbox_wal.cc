@@ -129,7 +129,7 @@ TEST_F(OutboxWal, EventsAndRecordsShareOneStreamAndOneOrder) {
   EXPECT_EQ(walferry_.verb({"verify", "public.outbox"}).exit.code, 2);
   EXPECT_EQ(walferry_.verb({"snapshot", "public.outbox"}).exit.code, 2);
   TempDir dir;
-  Process tail(Spawn{.argv = {walferry_binary(), "tail", "--last", "3", "--config",
+  Process tail(Spawn{.argv = {walferry_binary(), "tail", "--last", "4", "--config",
                               walferry_.config_file(), "public.outbox"},
                      .stdout_file = dir.file("out"),
                      .stderr_file = dir.file("err")});
