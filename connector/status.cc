@@ -10,13 +10,14 @@
 #include <ctime>
 #include <iomanip>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "connector/attach.h"
 #include "connector/interrupt.h"
+#include "connector/record.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
+#include "connector/stamps.h"
 #include "connector/verbs.h"
 #include "pg/conninfo.h"
 #include "publisher/tail.h"
