@@ -253,6 +253,10 @@ TEST_F(OutboxApplication, SixteenWritersAndKillsEachEventOnceInTheOrderOfItsAggr
       --at_work;
     });
   }
+  // An old transaction elsewhere in the cluster, which holds up nobody.
+  exec("CREATE DATABASE elsewhere");
+  PgSession elsewhere(postgres_.conninfo() + " dbname=elsewhere");
+  elsewhere.exec("BEGIN; SELECT pg_current_xact_id()");
   const int kills = scaled(5, 20);
   for (int i = 0; i < kills; ++i) {
     const auto before = js().last_sequence("CDC");
