@@ -134,7 +134,8 @@ TEST_F(SnapshotTraps, ARowMovedBackIntoWhatIsReadIsNotWithoutItsUnchangedValues)
     wait_until([&] { return !walferry_.running() || words() > 0; }, seconds(60), "another step");
     if (run == 3) exec("UPDATE t SET id = id - 5000 WHERE id BETWEEN 900 AND 903");
   }
-  if (!walferry_.running()) start();
+  walferry_.wait_exit();  // once the word is stored, that is saved
+  start();
   wait_words(1);
   wait_for_all();
   expect_t();
