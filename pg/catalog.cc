@@ -128,6 +128,29 @@ ServerInfo server_info(pqxx::connection& sql) {
   return info;
 }
 
+SystemIdentity system_identity(pqxx::connection& sql) {
+  const pqxx::result result = query(sql, R"(
+    SELECT (SELECT system_identifier FROM pg_control_system()) AS system,
+           CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+                ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int
+           END AS timeline,
+           CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                ELSE pg_current_wal_flush_lsn() END AS flushed)");
+  const pqxx::row row = result[0];
+  return {.system_id = row["system"].c_str(),
+          .timeline = Timeline(row["timeline"].as<std::uint32_t>()),
+          .wal_flushed = lsn(row["flushed"]).value_or(Lsn())};
+}
+
+bool holds_advisory_lock(pqxx::connection& sql, int pid, std::int64_t key) {
+  return !query(sql, fmt::format("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted "
+                                 "AND pid = {0} AND objsubid = 1 "
+                                 "AND classid::bigint = ({1}::bigint >> 32) & 4294967295 "
+                                 "AND objid::bigint = {1}::bigint & 4294967295",
+                                 pid, key))
+              .empty();
+}
+
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot) {
   const pqxx::result result =
       query(sql, fmt::format("{} WHERE slot_name = {}", slot_query, sql.quote(slot)));
