@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -70,6 +71,14 @@ struct Operations {
   friend bool operator==(const Operations&, const Operations&) = default;
 };
 
+// A [table.diff]: how a table is compared with what it was.
+struct DiffSettings {
+  std::chrono::milliseconds interval{std::chrono::seconds(30)};  // from round to round
+  bool first_is_snapshot = false;  // first = "snapshot": every row; else "baseline": silent
+  bool before = false;             // rows are kept, for before images
+  friend bool operator==(const DiffSettings&, const DiffSettings&) = default;
+};
+
 // A [[table]]: its `name`, taken apart: each part literal or double-quoted; table "*" (unquoted) is
 // the pattern that takes every table of the schema; and what of its rows is published, how.
 struct TableConfig {
@@ -83,6 +92,7 @@ struct TableConfig {
   std::string where = {};             // an SQL expression; empty: all rows
   std::vector<std::string> key = {};  // empty: the replica identity
   bool snapshot = true;               // "initial": its rows are read first; false: "never"
+  std::optional<DiffSettings> diff = {};  // with capture = "diff"
   friend bool operator==(const TableConfig&, const TableConfig&) = default;
 };
 
@@ -108,8 +118,12 @@ struct Config {
   PublishConfig publish;
   std::vector<TableConfig> tables;
   SnapshotConfig snapshot;
+  std::string state_dir = "/var/lib/walferry";  // of [diff]
   LogConfig log;
   friend bool operator==(const Config&, const Config&) = default;
+
+  // All tables are, or none.
+  bool is_diff() const { return !tables.empty() && tables.front().diff.has_value(); }
 };
 
 // Every problem of a configuration at once, one line each ("file:line: key: what, what is

@@ -15,7 +15,7 @@ struct Armed {
   std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 17> names = {"",
+constexpr std::array<std::string_view, 23> names = {"",
                                                     "before_publish",
                                                     "stored_unacked",
                                                     "acked_unsaved",
@@ -31,7 +31,13 @@ constexpr std::array<std::string_view, 17> names = {"",
                                                     "chunk_stored",
                                                     "progress_saved",
                                                     "order_read",
-                                                    "order_saved"};
+                                                    "order_saved",
+                                                    "diff_reading",
+                                                    "diff_state_written",
+                                                    "diff_round_written",
+                                                    "diff_round_saved",
+                                                    "diff_acked",
+                                                    "diff_done"};
 
 void read_environment(Armed& armed) {
   const char* setting = std::getenv("WALFERRY_FAILPOINT");
