@@ -15,7 +15,7 @@ struct Armed {
   std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 17> names = {"",
+constexpr std::array<std::string_view, 21> names = {"",
                                                     "before_publish",
                                                     "stored_unacked",
                                                     "acked_unsaved",
@@ -31,7 +31,11 @@ constexpr std::array<std::string_view, 17> names = {"",
                                                     "chunk_stored",
                                                     "progress_saved",
                                                     "order_read",
-                                                    "order_saved"};
+                                                    "order_saved",
+                                                    "before_batch",
+                                                    "batch_saved",
+                                                    "batch_stored",
+                                                    "before_removal"};
 
 void read_environment(Armed& armed) {
   const char* setting = std::getenv("WALFERRY_FAILPOINT");

@@ -22,6 +22,10 @@ enum class Failpoint {
   progress_saved,      // it is saved
   order_read,          // an order for snapshots has been read, and is not saved
   order_saved,         // it is saved
+  before_batch,        // a polled batch is about to be saved
+  batch_saved,         // it is saved, nothing of it is sent
+  batch_stored,        // it is acknowledged, which is not saved
+  before_removal,      // published rows are about to be deleted
 };
 
 void pass(Failpoint failpoint);
