@@ -8,8 +8,9 @@
 #include <utility>
 
 #include "connector/failpoint.h"
+#include "connector/poll_findings.h"
 #include "connector/stop.h"
-#include "connector/table_selection.h"
+#include "connector/stream_setup.h"
 #include "connector/terminal.h"
 #include "pg/error.h"
 
@@ -238,8 +239,12 @@ void Poll::idle() {
   session_.lock.require();
   outlet_.settle();
   milliseconds interval = seconds(10);  // a session that is alive says so
-  for (const PolledOutbox& outbox : outboxes_) interval = std::min(interval, outbox.interval());
-  const auto deadline = std::min(Clock::now() + interval, next_removal_);
+  auto deadline = Clock::time_point::max();
+  for (const PolledOutbox& outbox : outboxes_) {
+    interval = std::min(interval, outbox.interval());
+    if (outbox.removes()) deadline = next_removal_;
+  }
+  deadline = std::min(deadline, Clock::now() + interval);
   while (!leaving() && !session_.lock.take_notifications()) {
     outlet_.settle();
     const auto left = std::chrono::ceil<milliseconds>(deadline - Clock::now()).count();
@@ -259,6 +264,20 @@ void Poll::report() {
       human_number((stored - reported_) / static_cast<std::uint64_t>(report_interval.count())),
       human_number(row_), work_.last);
   reported_ = stored;
+}
+
+SlotlessCapture poll_capture(const Config& config) {
+  return {.name = "poll",
+          .reads_standbys = false,
+          .settings = "",
+          .look =
+              [&config](pqxx::connection& sql) {
+                const Findings findings = poll_findings(config, sql);
+                warn(findings);
+                require(findings);
+              },
+          .run = [&config](SlotlessSession& session, Wakeup& wakeup,
+                           bool once) { return Poll(config, session, wakeup).run(once); }};
 }
 
 }  // namespace connector

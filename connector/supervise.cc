@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "connector/log.h"
+#include "connector/poll.h"
 #include "connector/pump.h"
 #include "connector/reload.h"
 #include "connector/remedy.h"
@@ -151,6 +152,9 @@ class Supervisor {
 }  // namespace
 
 int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
+  if (!config.outboxes.empty() && config.outboxes.front().capture == "poll") {
+    return supervise_slotless(config, command, wakeup, poll_capture);
+  }
   if (command.once) {
     spdlog::error("--once is for captures without a slot. What to do: run --until current");
     return static_cast<int>(Exit::usage);
