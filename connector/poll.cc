@@ -9,6 +9,7 @@
 
 #include "connector/failpoint.h"
 #include "connector/poll_findings.h"
+#include "connector/session.h"
 #include "connector/stop.h"
 #include "connector/stream_setup.h"
 #include "connector/terminal.h"
@@ -53,8 +54,7 @@ Poll::Poll(const Config& config, SlotlessSession& session, Wakeup& wakeup)
   if (!poller_.same_server(session.lock.pid(), writer_lock_key(config))) {
     throw pg::Error("the two sessions have come to different servers", "");
   }
-  for (std::size_t i = 0; i < outboxes_.size(); ++i)
-    outboxes_[i].set_shape(poller_.shape(tables_[i]));
+  for (PolledOutbox& outbox : outboxes_) outbox.choose(poller_.columns(outbox.table()));
   // Before the first look: what commits behind it wakes.
   session.lock.listen(channel);
   PollStart start = resume_poll(config, session, poller_, tables_);
@@ -148,14 +148,18 @@ void Poll::complete(std::uint64_t number) {
   }
 }
 
+const PolledOutbox* Poll::find(const PollTable& table) const {
+  const auto found = std::find_if(outboxes_.begin(), outboxes_.end(), [&](const auto& outbox) {
+    return outbox.is(table.schema, table.name);
+  });
+  return found == outboxes_.end() ? nullptr : &*found;
+}
+
 bool Poll::publish_table(std::size_t table, std::uint64_t number,
                          std::optional<std::string> after_id) {
-  const PollTable& known = work_.tables[table];
-  const auto outbox = std::find_if(outboxes_.begin(), outboxes_.end(), [&](const auto& one) {
-    return one.table().schema == known.schema && one.table().name == known.name;
-  });
-  const auto range = work_.range(known, number);
-  if (outbox == outboxes_.end() || !range) return true;
+  const PolledOutbox* outbox = find(work_.tables[table]);
+  const auto range = work_.range(work_.tables[table], number);
+  if (outbox == nullptr || !range) return true;
   while (true) {
     poller_.begin(outbox->table(), *range, after_id, rows_at_once);
     std::uint64_t rows = 0;
@@ -169,25 +173,47 @@ bool Poll::publish_table(std::size_t table, std::uint64_t number,
 }
 
 bool Poll::publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint64_t number) {
-  const PolledEvent& event = outbox.event(row);
   if (wakeup_.stop_requested()) return false;
-  id_ = fmt::format("{}:{}", config_.source.slot, to_string(PollId{number, row_ + 1}));
-  std::vector<publisher::Header> headers;
-  headers.push_back({.name = outbox_header, .value = outbox.name().c_str()});
-  if (row_ == 0 && !batch_header_.empty()) {
-    headers.push_back({.name = batch_header, .value = batch_header_.c_str()});
+  try {
+    last_id_ = outbox.route(row, event_);
+  } catch (const BadValue& bad) {
+    refuse(outbox, number, bad.what(),
+           "set payload, headers or subject of its [[outbox]] so that the row fits: headers = \"\" "
+           "publishes none");
   }
-  headers.insert(headers.end(), event.headers.begin(), event.headers.end());
-  if (!outlet_.publish({.subject = event.subject,
+  if (event_.body.size() > config_.publish.max_message) {
+    refuse(outbox, number,
+           fmt::format("it has {} bytes, and publish.max_message is {}", event_.body.size(),
+                       config_.publish.max_message),
+           "raise publish.max_message (and max_payload of nats-server), or delete the row");
+  }
+  id_ = fmt::format("{}:{}", config_.source.slot, to_string(PollId{number, row_ + 1}));
+  headers_.clear();
+  headers_.push_back({event_id_header, event_.event_id.c_str()});
+  headers_.push_back({outbox_header, outbox.name().c_str()});
+  if (row_ == 0 && !batch_header_.empty()) {
+    headers_.push_back({batch_header, batch_header_.c_str()});
+  }
+  for (const auto& [name, value] : event_.headers) {
+    headers_.push_back({name.c_str(), value.c_str()});
+  }
+  if (!outlet_.publish({.subject = event_.subject.c_str(),
                         .message_id = id_.c_str(),
-                        .payload = event.payload,
-                        .headers = headers})) {
+                        .payload = event_.body,
+                        .headers = headers_})) {
     return false;
   }
   ++row_;
-  last_id_ = event.row_id;
   report();
   return true;
+}
+
+void Poll::refuse(const PolledOutbox& outbox, std::uint64_t number, const std::string& why,
+                  const char* way_out) const {
+  throw Stop(Exit::precondition,
+             fmt::format("{}, event {} of batch {}: it cannot be published: {}",
+                         outbox_name(outbox.config()), row_ + 1, number, why),
+             way_out);
 }
 
 void Poll::save() {
@@ -219,10 +245,9 @@ void Poll::remove_due() {
   if (work_.forget_before(now_ms() - config_.source.replay_window.count(), read)) unsaved_ = true;
   if (work_.due.empty()) return;
   for (PollTable& table : work_.tables) {
-    const auto outbox = std::find_if(outboxes_.begin(), outboxes_.end(), [&](const auto& one) {
-      return one.table().schema == table.schema && one.table().name == table.name;
-    });
-    if (outbox == outboxes_.end() || !outbox->removes() || table.removed == work_.due) continue;
+    const PolledOutbox* outbox = find(table);
+    const bool removes = outbox != nullptr && outbox->config().delete_after_publish;
+    if (!removes || table.removed == work_.due) continue;
     session_.lock.require();
     pass(Failpoint::before_removal);
     const auto rows = poller_.remove(outbox->table(), {.after = table.removed, .upto = work_.due},
@@ -241,8 +266,8 @@ void Poll::idle() {
   milliseconds interval = seconds(10);  // a session that is alive says so
   auto deadline = Clock::time_point::max();
   for (const PolledOutbox& outbox : outboxes_) {
-    interval = std::min(interval, outbox.interval());
-    if (outbox.removes()) deadline = next_removal_;
+    interval = std::min(interval, outbox.config().poll_interval);
+    if (outbox.config().delete_after_publish) deadline = next_removal_;
   }
   deadline = std::min(deadline, Clock::now() + interval);
   while (!leaving() && !session_.lock.take_notifications()) {
@@ -269,7 +294,7 @@ void Poll::report() {
 SlotlessCapture poll_capture(const Config& config) {
   return {.name = "poll",
           .reads_standbys = false,
-          .settings = "",
+          .settings = record_settings(config, {}),
           .look =
               [&config](pqxx::connection& sql) {
                 const Findings findings = poll_findings(config, sql);

@@ -19,7 +19,7 @@
 #include "connector/config.h"
 #include "connector/poll_resume.h"
 #include "connector/poll_work.h"
-#include "connector/polled_event.h"
+#include "connector/polled_outbox.h"
 #include "connector/slotless.h"
 #include "connector/wakeup.h"
 #include "outbox/poller.h"
@@ -44,11 +44,14 @@ class Poll {
   bool publish_batch(std::uint64_t number, const std::optional<PollPlace>& after);
   bool publish_table(std::size_t table, std::uint64_t number, std::optional<std::string> after_id);
   bool publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint64_t number);
+  [[noreturn]] void refuse(const PolledOutbox& outbox, std::uint64_t number, const std::string& why,
+                           const char* way_out) const;
   void complete(std::uint64_t number);
   void save();
   void archive();
   void remove_due();
   void idle();
+  const PolledOutbox* find(const PollTable& table) const;
   bool leaving() const { return wakeup_.stop_requested() || wakeup_.reload_requested(); }
   void report();
 
@@ -63,7 +66,9 @@ class Poll {
   std::optional<PollPlace> after_;    // in the first of them
   Outlet outlet_;
   std::uint64_t row_ = 0;  // the last one's number in its batch
-  std::optional<std::string> last_id_;
+  std::string last_id_;    // that row's, in its table
+  OutboxEvent event_;
+  std::vector<publisher::Header> headers_;
   std::string id_;
   std::string batch_header_;
   bool unsaved_ = false;

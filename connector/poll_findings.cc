@@ -1,13 +1,17 @@
 #include "connector/poll_findings.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
-#include "connector/polled_event.h"
+#include <utility>
+
+#include "connector/outbox_findings.h"
+#include "connector/polled_outbox.h"
 #include "outbox/polled_catalog.h"
 
 namespace connector {
 namespace {
+
+constexpr int any_version = 1'000'000;  // generated columns are read like others
 
 class TableFindings {
  public:
@@ -28,10 +32,6 @@ class TableFindings {
     if (info_->kind != 'r' && info_->kind != 'p') {
       fail("is no table", "name a table in outbox.table");
       return std::move(findings_);
-    }
-    if (!info_->missing.empty()) {
-      fail(fmt::format("has no column {}", fmt::join(info_->missing, ", ")),
-           "correct the columns' names under [[outbox]]: id, payload, headers, subject");
     }
     xid();
     id();
@@ -128,7 +128,12 @@ Findings poll_findings(const Config& config, pqxx::connection& sql) {
   Findings findings;
   for (const PolledOutbox& outbox : polled_outboxes(config)) {
     const auto info = outbox::polled_table_info(sql, outbox.table());
-    append(findings, TableFindings(outbox.table(), outbox.removes(), info).make(role));
+    Findings found =
+        TableFindings(outbox.table(), outbox.config().delete_after_publish, info).make(role);
+    if (info)
+      append(found,
+             outbox_findings(outbox.config(), pg::table_columns(sql, info->oid), any_version));
+    append(findings, std::move(found));
   }
   return findings;
 }

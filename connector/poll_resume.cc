@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "connector/session.h"
 #include "connector/stop.h"
@@ -197,8 +196,8 @@ class Resumption {
     for (std::size_t i = 0; i < work().tables.size(); ++i) {
       const PollTable& table = work().tables[i];
       if (name == nullptr || event == nullptr) break;
-      if (*name != outbox_name(table.schema, table.name)) continue;
-      return {.table = i, .id = unescaped(*event), .row = id.row};
+      if (*name != polled_name(table.schema, table.name)) continue;
+      return {.table = i, .id = unescape_token(*event), .row = id.row};
     }
     throw Stop(Exit::position_lost,
                fmt::format("message {} of stream {} does not say which row it was made of",
@@ -312,26 +311,8 @@ const outbox::PolledTable* find_table(const std::vector<outbox::PolledTable>& ta
   return found == tables.end() ? nullptr : &*found;
 }
 
-std::string outbox_name(const std::string& schema, const std::string& table) {
+std::string polled_name(const std::string& schema, const std::string& table) {
   return escape_token(schema) + "." + escape_token(table);
-}
-
-std::string unescaped(const std::string& text) {
-  std::string result;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      result += text[i];
-      continue;
-    }
-    unsigned char byte = 0;
-    const char* digits = text.data() + i + 1;
-    const char* end = std::min(digits + 2, text.data() + text.size());
-    const auto [rest, error] = std::from_chars(digits, end, byte, 16);
-    if (error != std::errc() || rest != digits + 2) continue;
-    result += static_cast<char>(byte);
-    i += 2;
-  }
-  return result;
 }
 
 }  // namespace connector

@@ -51,9 +51,6 @@ const outbox::PolledTable* find_table(const std::vector<outbox::PolledTable>& ta
                                       const PollTable& table);
 
 // As it stands in the header: "public.outbox", escaped as in subjects.
-std::string outbox_name(const std::string& schema, const std::string& table);
-
-// What "%XX" stands for; "%" alone is empty.
-std::string unescaped(const std::string& text);
+std::string polled_name(const std::string& schema, const std::string& table);
 
 }  // namespace connector

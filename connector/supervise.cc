@@ -152,7 +152,7 @@ class Supervisor {
 }  // namespace
 
 int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
-  if (!config.outboxes.empty() && config.outboxes.front().capture == "poll") {
+  if (config.polls()) {
     return supervise_slotless(config, command, wakeup, poll_capture);
   }
   if (command.once) {

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace outbox {
 namespace {
 
@@ -39,16 +37,13 @@ std::optional<PolledTableInfo> polled_table_info(pqxx::connection& sql, const Po
   if (found.empty()) return std::nullopt;
   PolledTableInfo info;
   info.kind = found[0]["kind"].c_str()[0];
+  info.oid = found[0]["oid"].as<std::uint32_t>();
   info.may_select = found[0]["may_select"].as<bool>();
   info.may_delete = found[0]["may_delete"].as<bool>();
   info.hides_rows = found[0]["hides_rows"].as<bool>();
-  info.missing = table.columns;
-  const pqxx::result columns =
-      work.exec(fmt::format(fmt::runtime(column_query), found[0]["oid"].c_str()));
+  const pqxx::result columns = work.exec(fmt::format(fmt::runtime(column_query), info.oid));
   for (const auto& column : columns) {
     const std::string name = column["attname"].c_str();
-    info.missing.erase(std::remove(info.missing.begin(), info.missing.end(), name),
-                       info.missing.end());
     if (name == table.id) {
       info.id_unique = column["is_unique"].as<bool>();
       info.id_not_null = column["attnotnull"].as<bool>();

@@ -1,19 +1,19 @@
 // What the catalog says of a table that is polled.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <pqxx/pqxx>
 #include <string>
-#include <vector>
 
 #include "outbox/poller.h"
 
 namespace outbox {
 
 struct PolledTableInfo {
-  char kind = 'r';                   // as pg_class has it
-  std::vector<std::string> missing;  // of the columns that are read
-  std::string xid_type;              // empty: there is no such column
+  char kind = 'r';  // as pg_class has it
+  std::uint32_t oid = 0;
+  std::string xid_type;  // empty: there is no such column
   std::string xid_default;
   bool xid_not_null = false;
   bool xid_index = false;  // led by it, whole, valid

@@ -110,33 +110,18 @@ Poller::Look Poller::look(const std::vector<PolledTable>& tables,
   return look;
 }
 
-pg::Relation Poller::shape(const PolledTable& table) {
-  const pg::PgResult result =
-      session_.exec(fmt::format("SELECT attname, atttypid, atttypmod, attrelid FROM pg_attribute "
-                                "WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped",
-                                literal(relation(table))));
-  pg::Relation shape;
-  shape.schema = table.schema;
-  shape.name = table.name;
-  for (const std::string& column : table.columns) {
-    for (int row = 0; row < PQntuples(result.get()); ++row) {
-      if (pg::cell(result, row, 0) != column) continue;
-      const auto field_at = [&](int field) {
-        return std::strtoll(PQgetvalue(result.get(), row, field), nullptr, 10);
-      };
-      shape.id = pg::RelationId(static_cast<std::uint32_t>(field_at(3)));
-      shape.columns.push_back({.name = column,
-                               .type = pg::TypeId(static_cast<std::uint32_t>(field_at(1))),
-                               .modifier = static_cast<std::int32_t>(field_at(2)),
-                               .key = column == table.id});
-    }
+std::vector<pg::Column> Poller::columns(const PolledTable& table) {
+  const pg::PgResult result = session_.exec(
+      fmt::format("SELECT attname, atttypid FROM pg_attribute WHERE attrelid = {}::regclass AND "
+                  "attnum > 0 AND NOT attisdropped ORDER BY attnum",
+                  literal(relation(table))));
+  std::vector<pg::Column> columns;
+  for (int row = 0; row < PQntuples(result.get()); ++row) {
+    columns.push_back(
+        {.name = std::string(pg::cell(result, row, 0)),
+         .type = pg::TypeId(static_cast<std::uint32_t>(integer(pg::cell(result, row, 1))))});
   }
-  if (shape.columns.size() != table.columns.size()) {
-    throw pg::Error(
-        fmt::format("table {}.{} has changed while it was looked at", table.schema, table.name),
-        "");
-  }
-  return shape;
+  return columns;
 }
 
 void Poller::begin(const PolledTable& table, const Range& range,

@@ -64,8 +64,8 @@ class Poller {
   };
   Look look(const std::vector<PolledTable>& tables, const std::vector<std::string>& after);
 
-  // The columns that are read, with their types.
-  pg::Relation shape(const PolledTable& table);
+  // All columns of the table, with their types.
+  std::vector<pg::Column> columns(const PolledTable& table);
 
   // Rows in the order of ids, behind `after_id` when there is one. Then next() until it gives
   // nothing; a row borrows until the next call.
