@@ -215,13 +215,18 @@ Findings table_state(const Config& config, PostgresView& seen) {
   append(found, snapshot_findings(config, resolved));
   append(found, std::move(chosen.problems));
   append(found, pattern_findings(config, *seen.sql, resolved.unfit));
-  append(found, identity_findings(resolved, plan));
+  append(found, identity_findings(config, resolved, plan));
   for (const pg::TableInfo& table : resolved.tables) {
     const std::string name = "table " + readable_name(quoted_name(table.schema, table.name));
     const bool said = std::any_of(found.begin(), found.end(),
                                   [&](const Finding& finding) { return finding.name == name; });
     if (said) continue;
     const TableConfig* chooser = TableSelection(config).find(table.schema, table.name);
+    if (chooser != nullptr && chooser->outbox) {
+      found.push_back({Verdict::ok, name,
+                       "an outbox: each insert is an event for " + chooser->outbox->subject, ""});
+      continue;
+    }
     const bool first = chooser != nullptr && chooser->snapshot;
     found.push_back(
         {Verdict::ok, name,

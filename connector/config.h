@@ -79,6 +79,24 @@ struct DiffSettings {
   friend bool operator==(const DiffSettings&, const DiffSettings&) = default;
 };
 
+// An [[outbox]]: whose rows (or, with a prefix, which logical messages) are events.
+struct OutboxConfig {
+  std::string schema = {}, table = {};  // empty: the logical messages of `message_prefix`
+  std::string message_prefix = {};
+  std::string capture = "wal";                                   // "poll"
+  std::string subject = "events.{aggregate_type}.{event_type}";  // see SubjectTemplate
+  // The columns' names (of a message: its JSON members'). Where one of the defaults is missing,
+  // that of Debezium's event router stands for it; no headers are needed.
+  std::string id = "id";
+  std::string aggregate_type = "aggregate_type", aggregate_id = "aggregate_id";
+  std::string event_type = "event_type";
+  std::string payload = "payload";
+  std::string headers = "headers";  // empty: none
+  bool delete_after_publish = false;
+  std::chrono::milliseconds poll_interval{std::chrono::seconds(1)};
+  friend bool operator==(const OutboxConfig&, const OutboxConfig&) = default;
+};
+
 // A [[table]]: its `name`, taken apart: each part literal or double-quoted; table "*" (unquoted) is
 // the pattern that takes every table of the schema; and what of its rows is published, how.
 struct TableConfig {
@@ -89,10 +107,11 @@ struct TableConfig {
   std::vector<std::string> exclude = {};  // all but these; not together with `columns`
   std::map<std::string, Mask> mask = {};
   Operations ops = {};
-  std::string where = {};             // an SQL expression; empty: all rows
-  std::vector<std::string> key = {};  // empty: the replica identity
-  bool snapshot = true;               // "initial": its rows are read first; false: "never"
-  std::optional<DiffSettings> diff = {};  // with capture = "diff"
+  std::string where = {};                   // an SQL expression; empty: all rows
+  std::vector<std::string> key = {};        // empty: the replica identity
+  bool snapshot = true;                     // "initial": its rows are read first; false: "never"
+  std::optional<DiffSettings> diff = {};    // with capture = "diff"
+  std::optional<OutboxConfig> outbox = {};  // its inserts are events, and nothing else is published
   friend bool operator==(const TableConfig&, const TableConfig&) = default;
 };
 
@@ -116,14 +135,15 @@ struct Config {
   NatsConfig nats;
   StreamConfig stream;
   PublishConfig publish;
-  std::vector<TableConfig> tables;
+  std::vector<TableConfig> tables;  // outboxes from WAL among them
+  std::vector<OutboxConfig> outboxes;
   SnapshotConfig snapshot;
   std::string state_dir = "/var/lib/walferry";  // of [diff]
   LogConfig log;
-  friend bool operator==(const Config&, const Config&) = default;
-
+  bool polls() const { return !outboxes.empty() && outboxes.front().capture == "poll"; }
   // All tables are, or none.
   bool is_diff() const { return !tables.empty() && tables.front().diff.has_value(); }
+  friend bool operator==(const Config&, const Config&) = default;
 };
 
 // Every problem of a configuration at once, one line each ("file:line: key: what, what is

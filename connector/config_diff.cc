@@ -66,7 +66,9 @@ void check_captures(Section& root, const Config& config) {
   const auto is_diff = [](const TableConfig& table) { return table.diff.has_value(); };
   const auto diff = std::find_if(config.tables.begin(), config.tables.end(), is_diff);
   if (diff == config.tables.end()) return;
-  const auto wal = std::find_if_not(config.tables.begin(), config.tables.end(), is_diff);
+  const auto wal = std::find_if(
+      config.tables.begin(), config.tables.end(),
+      [](const TableConfig& table) { return !table.diff && !table.outbox; });
   constexpr const char* apart =
       "each capture needs a configuration, a stream and a source.slot of its own";
   if (wal != config.tables.end()) {

@@ -58,7 +58,8 @@ void cover(const Config& config, pqxx::connection& sql, const Coverage& coverage
         "the stream",
         schema, table);
   }
-  for (const Finding& finding : identity_findings(coverage.resolved, coverage.plan)) say(finding);
+  for (const Finding& finding : identity_findings(config, coverage.resolved, coverage.plan))
+    say(finding);
   for (const Finding& finding : coverage.notes) {
     if (finding.verdict == Verdict::warn) say(finding);
   }

@@ -21,6 +21,7 @@
 #include "connector/message_writer.h"
 #include "connector/session.h"
 #include "connector/stop.h"
+#include "connector/stream_setup.h"
 #include "connector/table_selection.h"
 #include "outbox/checked_file.h"
 #include "pg/catalog.h"

@@ -15,7 +15,7 @@ struct Armed {
   std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 23> names = {"",
+constexpr std::array<std::string_view, 27> names = {"",
                                                     "before_publish",
                                                     "stored_unacked",
                                                     "acked_unsaved",
@@ -37,7 +37,11 @@ constexpr std::array<std::string_view, 23> names = {"",
                                                     "diff_round_written",
                                                     "diff_round_saved",
                                                     "diff_acked",
-                                                    "diff_done"};
+                                                    "diff_done",
+                                                    "before_batch",
+                                                    "batch_saved",
+                                                    "batch_stored",
+                                                    "before_removal"};
 
 void read_environment(Armed& armed) {
   const char* setting = std::getenv("WALFERRY_FAILPOINT");

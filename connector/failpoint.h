@@ -28,6 +28,10 @@ enum class Failpoint {
   diff_round_saved,    // its place in the stream is saved, nothing of it is sent
   diff_acked,          // all of it is acknowledged, which is not saved
   diff_done,           // that is saved, and what is old is not removed
+  before_batch,        // a polled batch is about to be saved
+  batch_saved,         // it is saved, nothing of it is sent
+  batch_stored,        // it is acknowledged, which is not saved
+  before_removal,      // published rows are about to be deleted
 };
 
 void pass(Failpoint failpoint);

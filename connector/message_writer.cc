@@ -32,6 +32,7 @@ HeldRecord& MessageWriter::hold(pg::Position position) {
   held_.body.clear();
   held_.removal.clear();
   held_.headers.clear();
+  held_.event_headers.clear();
   held_.raw = false;
   return held_;
 }
@@ -216,6 +217,7 @@ void MessageWriter::add_header(const char* name, std::string value) {
 
 void MessageWriter::add_headers_of(const HeldRecord& record) {
   for (const auto& [name, value] : record.headers) add_header(name, value);
+  for (const auto& [name, value] : record.event_headers) add_header(name.c_str(), value);
   if (record.raw) return;
   for (const auto& [name, value] : describe_(record, id_.c_str())) add_header(name, value);
 }

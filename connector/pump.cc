@@ -169,6 +169,7 @@ void Pump::on(const pg::Begin& begin) {
   frontier_.begin();
   transaction_.begin(begin);
   format_.begin(begin);
+  commit_time_ = begin.commit_time;
   xid_ = begin.xid;
   replicated_ = false;
   ordinal_ = 0;

@@ -84,9 +84,13 @@ void Pump::on(const pg::Message& message) {
     frontier_.begin();
   }
   session_.reread.saw_change(position);
-  const bool wanted = !(message.transactional && leaves_out_transaction()) &&
-                      selection_.takes_messages_of(message.prefix);
-  if (wanted) hold(message, position);
+  if (!(message.transactional && leaves_out_transaction())) {
+    if (const OutboxConfig* outbox = selection_.outbox_of_messages(message.prefix)) {
+      event(message, *outbox, position);
+    } else if (selection_.takes_messages_of(message.prefix)) {
+      hold(message, position);
+    }
+  }
   if (message.transactional) return;
   writer_.commit();
   close_transaction(message.lsn);
@@ -141,7 +145,11 @@ void Pump::row(const Change& change) {
     return;
   }
   const pg::Position position{transaction_.commit_lsn(), ordinal_ + 1};
-  const auto left = table_of(relation, position).gate.pass(change, change_lsn_, position);
+  Table& table = table_of(relation, position);
+  if constexpr (std::is_same_v<Change, pg::Insert>) {
+    if (table.outbox) return event(change);
+  }
+  const auto left = table.gate.pass(change, change_lsn_, position);
   std::visit(
       [&](const auto& one) {
         if constexpr (std::is_convertible_v<decltype(one), RowFilter::Nothing>) {
@@ -337,6 +345,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
                           table.gate.choice());
     table.format = format_.table(relation, *table.encoder, table.gate.choice());
     table.source = "table " + table.encoder->name();
+    table.outbox = router_of(*config, relation, position);
     table.shown = shown_of(relation, *table.encoder);
     table.shape = shape_of(table.shown);
   }

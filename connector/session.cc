@@ -12,6 +12,7 @@
 #include "connector/cloud_event.h"
 #include "connector/coverage.h"
 #include "connector/failpoint.h"
+#include "connector/outbox_router.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/resume.h"
@@ -19,6 +20,8 @@
 #include "connector/snapshot_store.h"
 #include "connector/stop.h"
 #include "connector/stream_setup.h"
+#include "connector/subject.h"
+#include "connector/subject_template.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
 #include "publisher/error.h"
@@ -261,10 +264,25 @@ publisher::ConnectionSettings nats_settings(const Config& config) {
           .name = "walferry " + config.source.slot};
 }
 
+std::vector<std::string> stream_subjects(const Config& config) {
+  std::vector<std::string> subjects{config.stream.subject_prefix + ".>"};
+  const auto add = [&](const std::string& subject) {
+    const bool covered = std::any_of(subjects.begin(), subjects.end(), [&](const auto& other) {
+      return subject_covers(other, subject);
+    });
+    if (covered) return;
+    std::erase_if(subjects, [&](const auto& other) { return subject_covers(subject, other); });
+    subjects.push_back(subject);
+  };
+  for (const OutboxConfig& outbox : config.outboxes) add(SubjectTemplate(outbox.subject).filter());
+  for (const std::string& subject : config.stream.subjects) add(subject);
+  return subjects;
+}
+
 publisher::StreamSettings stream_settings(const Config& config) {
   const StreamConfig& stream = config.stream;
   publisher::StreamSettings settings{.name = stream.name,
-                                     .subjects = {stream.subject_prefix + ".>"},
+                                     .subjects = stream_subjects(config),
                                      .storage = stream.storage,
                                      .discard = stream.discard,
                                      .compression = stream.compression,
@@ -275,14 +293,15 @@ publisher::StreamSettings stream_settings(const Config& config) {
                                      .placement_tags = stream.placement_tags,
                                      .largest_message = static_cast<std::int64_t>(
                                          config.publish.max_message + header_room(config))};
-  settings.subjects.insert(settings.subjects.end(), stream.subjects.begin(), stream.subjects.end());
   return settings;
 }
 
 std::uint64_t header_room(const Config& config) {
   constexpr std::uint64_t always = 2048;
   return always +
-         (config.publish.format == "cloudevents" ? CloudEvent::most_header_bytes : std::uint64_t());
+         (config.publish.format == "cloudevents" ? CloudEvent::most_header_bytes
+                                                 : std::uint64_t()) +
+         (config.outboxes.empty() ? std::uint64_t() : OutboxRouter::most_header_bytes);
 }
 
 publisher::KeyValue position_key(const Config& config) {
@@ -328,6 +347,9 @@ std::string record_settings(const Config& config, const std::vector<std::string>
     settings["max_message"] = publish.max_message;
   }
   if (!choices.empty()) settings["choices"] = std::move(choices);
+  for (const OutboxConfig& outbox : config.outboxes) {
+    settings["outboxes"].push_back(outbox_settings(outbox));
+  }
   if (config.source.origin != "any") settings["origin"] = config.source.origin;
   return settings.dump();
 }

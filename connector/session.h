@@ -83,6 +83,8 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
 
 publisher::ConnectionSettings nats_settings(const Config& config);
 publisher::StreamSettings stream_settings(const Config& config);
+// What a stream has to take: records, outboxes, and what stream.subjects adds; none covers another.
+std::vector<std::string> stream_subjects(const Config& config);
 publisher::KeyValue position_key(const Config& config);
 publisher::KeyValue shapes_key(const Config& config);
 publisher::KeyValue snapshots_key(const Config& config);

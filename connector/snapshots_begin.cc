@@ -132,6 +132,7 @@ std::string Snapshots::obstacle(const SnapshotJob& job,
                                 const std::optional<pg::SnapshotTable>& table) const {
   const TableConfig* config = selection_.find(job.schema, job.table);
   if (config == nullptr) return "it is not captured by this walferry's configuration";
+  if (config->outbox) return "it is an outbox, whose rows are events";
   if (!table) return "there is no such table";
   if (job.request.empty()) return "";
   if (!table->published) return "it is in none of walferry's publications";

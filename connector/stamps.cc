@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "connector/observe.h"
+#include "connector/subject_template.h"
 #include "connector/when.h"
 
 namespace connector {
@@ -85,6 +86,8 @@ std::optional<StoredMessage> Stamps::jump(StreamSequence from, Wanted wanted) {
       nearest = std::move(message);
   };
   for (const char* subject : subjects) look(prefix + subject);
+  for (const OutboxConfig& outbox : config_.outboxes)
+    look(SubjectTemplate(outbox.subject).filter());
   // Elsewhere they are published as they are.
   if (config_.publish.format == "debezium") look(prefix + "._message.>");
   return nearest;
@@ -112,6 +115,11 @@ std::optional<Stamp> Stamps::stamp_of(const StoredMessage& message, Wanted wante
   if (wanted == Wanted::place || place->part == MessagePosition::schema) return stamp;
   const std::string* id = message.header("Nats-Msg-Id");
   if (id != nullptr && id->find(":snapshot:") != std::string::npos) return stamp;  // it has none
+  if (message.header("Walferry-Event-Id") != nullptr) {
+    const std::string* time = message.header(commit_time_header);
+    if (time != nullptr) stamp.committed = parse_when(*time, {});
+    return stamp;
+  }
   // What a logical message says of itself is its writer's, and may look like anything.
   const bool raw = message.header("Walferry-Prefix") != nullptr;
   if (raw && config_.publish.format != "debezium") return stamp;

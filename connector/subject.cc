@@ -1,5 +1,7 @@
 #include "connector/subject.h"
 
+#include <algorithm>
+
 namespace connector {
 namespace {
 
@@ -17,6 +19,13 @@ bool plain(char c) {
          c == '-';
 }
 
+// Takes the first token off.
+std::string_view take_token(std::string_view& subject) {
+  const std::string_view token = subject.substr(0, subject.find('.'));
+  subject.remove_prefix(std::min(subject.size(), token.size() + 1));
+  return token;
+}
+
 }  // namespace
 
 std::string escape_token(std::string_view name) {
@@ -32,11 +41,48 @@ std::string escape_token(std::string_view name) {
   return out;
 }
 
+std::string unescape_token(std::string_view token) {
+  std::string text;
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    if (token[i] != '%') {
+      text += token[i];
+      continue;
+    }
+    if (token.size() - i < 3) break;  // "%" alone: empty
+    const auto high = hex_digits.find(token[i + 1]);
+    const auto low = hex_digits.find(token[i + 2]);
+    if (high == std::string_view::npos || low == std::string_view::npos) continue;
+    text += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return text;
+}
+
 std::string escape_schema(std::string_view schema) {
   if (schema.empty() || schema.front() != '_') return escape_token(schema);
   std::string out;
   append_escaped(out, '_');
   return schema.size() == 1 ? out : out + escape_token(schema.substr(1));
+}
+
+bool subjects_overlap(std::string_view a, std::string_view b) {
+  while (!a.empty() && !b.empty()) {
+    const std::string_view one = take_token(a);
+    const std::string_view other = take_token(b);
+    if (one == ">" || other == ">") return true;
+    if (one != other && one != "*" && other != "*") return false;
+  }
+  return a.empty() && b.empty();
+}
+
+bool subject_covers(std::string_view wide, std::string_view narrow) {
+  while (!wide.empty() && !narrow.empty()) {
+    const std::string_view one = take_token(wide);
+    const std::string_view other = take_token(narrow);
+    if (one == ">") return true;
+    if (other == ">" || (one != "*" && one != other)) return false;
+  }
+  return wide.empty() && narrow.empty();
 }
 
 }  // namespace connector

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "connector/log.h"
+#include "connector/diff.h"
+#include "connector/poll.h"
 #include "connector/pump.h"
 #include "connector/reload.h"
 #include "connector/remedy.h"
@@ -151,6 +153,18 @@ class Supervisor {
 }  // namespace
 
 int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
+  if (config.is_diff()) {
+    if (command.from_lsn || command.until_lsn || command.adopt) {
+      spdlog::error(
+          "--from-lsn, --until-lsn and --adopt are for a replication slot, and capture = \"diff\" "
+          "has none. What to do: run --once makes one round");
+      return static_cast<int>(Exit::usage);
+    }
+    return supervise_slotless(config, command, wakeup, diff_capture);
+  }
+  if (config.polls()) {
+    return supervise_slotless(config, command, wakeup, poll_capture);
+  }
   if (command.once) {
     spdlog::error("--once is for captures without a slot. What to do: run --until current");
     return static_cast<int>(Exit::usage);

@@ -1,0 +1,37 @@
+#include "connector/outbox_findings.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "connector/outbox_router.h"
+
+namespace connector {
+namespace {
+
+constexpr int generated_since = 180000;
+
+}  // namespace
+
+Findings outbox_findings(const OutboxConfig& config, const pg::TableColumns& columns,
+                         int server_version) {
+  std::vector<OutboxRouter::Column> in_wal;
+  std::vector<std::string> names;
+  for (const pg::TableColumn& column : columns.columns) {
+    if (column.generated && server_version < generated_since) continue;
+    in_wal.push_back({column.name});
+    names.push_back(column.name);
+  }
+  const OutboxRouter router(config, in_wal);
+  if (router.missing().empty()) return {};
+  const std::string name = readable_name(quoted_name(config.schema, config.table));
+  return {{Verdict::fail, "table " + name,
+           fmt::format("the outbox {} has no column {} (generated ones do not count before "
+                       "PostgreSQL 18)",
+                       name, fmt::join(router.missing(), ", ")),
+           fmt::format("name the columns that it has in its [[outbox]] (id, aggregate_type, "
+                       "aggregate_id, event_type, payload, headers, and those in subject); it has "
+                       "{}",
+                       fmt::join(names, ", "))}};
+}
+
+}  // namespace connector
