@@ -35,6 +35,6 @@ inline RowHash hash_row(std::string_view text, const Seeds& seeds) {
 }
 
 // The sum of the rows' hashes, as the server's sum(bigint) has it: whatever their order.
-using HashSum = __int128;
+__extension__ typedef __int128 HashSum;  // NOLINT(modernize-use-using)
 
 }  // namespace outbox
