@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "connector/failpoint.h"
+#include "connector/json_value.h"
 #include "connector/poll_findings.h"
 #include "connector/session.h"
 #include "connector/stop.h"

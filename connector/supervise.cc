@@ -8,6 +8,7 @@
 
 #include "connector/log.h"
 #include "connector/poll.h"
+#include "connector/poll_verbs.h"
 #include "connector/pump.h"
 #include "connector/reload.h"
 #include "connector/remedy.h"
@@ -153,6 +154,10 @@ class Supervisor {
 
 int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
   if (config.polls()) {
+    if (const std::string wrong = needs_slot(command); !wrong.empty()) {
+      spdlog::error("{}. What to do: run --once, or without it", wrong);
+      return static_cast<int>(Exit::usage);
+    }
     return supervise_slotless(config, command, wakeup, poll_capture);
   }
   if (command.once) {
