@@ -96,6 +96,8 @@ class Resumption {
     }
     start_.batch = id->batch;
     start_.after = place_of(*tail, *id);
+    // Counted from the tail, whatever has come between: it may be all that is left to go by.
+    if (open) work().open->end = StreamSequence(stream_end().value - id->row);
   }
 
   std::uint64_t following(std::uint64_t number) {

@@ -9,6 +9,7 @@
 #include "connector/log.h"
 #include "connector/diff.h"
 #include "connector/poll.h"
+#include "connector/poll_verbs.h"
 #include "connector/pump.h"
 #include "connector/reload.h"
 #include "connector/remedy.h"
@@ -163,6 +164,10 @@ int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
     return supervise_slotless(config, command, wakeup, diff_capture);
   }
   if (config.polls()) {
+    if (const std::string wrong = needs_slot(command); !wrong.empty()) {
+      spdlog::error("{}. What to do: run --once, or without it", wrong);
+      return static_cast<int>(Exit::usage);
+    }
     return supervise_slotless(config, command, wakeup, poll_capture);
   }
   if (command.once) {

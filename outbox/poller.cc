@@ -151,6 +151,14 @@ std::uint64_t Poller::count(const PolledTable& table, const Range& range,
   return integer(pg::cell(result, 0, 0));
 }
 
+std::uint64_t Poller::count_behind(const PolledTable& table, const std::string& seen,
+                                   std::uint64_t most) {
+  const pg::PgResult result = session_.exec(
+      fmt::format("SELECT count(*) FROM (SELECT FROM {}{} LIMIT {}) AS counted", relation(table),
+                  seen.empty() ? "" : " WHERE " + not_seen_by(seen), most));
+  return integer(pg::cell(result, 0, 0));
+}
+
 std::optional<std::string> Poller::id_at(const PolledTable& table, const Range& range,
                                          std::uint64_t number) {
   const pg::PgResult result = session_.exec(

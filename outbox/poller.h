@@ -77,6 +77,8 @@ class Poller {
   std::uint64_t count(const PolledTable& table, const Range& range,
                       const std::optional<std::string>& after_id,
                       const std::optional<std::string>& upto_id = {}, std::uint64_t most = 0);
+  // Rows that `seen` does not see, and this statement does.
+  std::uint64_t count_behind(const PolledTable& table, const std::string& seen, std::uint64_t most);
   // Of the row with that number, 1-based; nothing when there are fewer.
   std::optional<std::string> id_at(const PolledTable& table, const Range& range,
                                    std::uint64_t number);
