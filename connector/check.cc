@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "connector/diff_verbs.h"
 #include "connector/observe.h"
 #include "connector/poll_verbs.h"
 #include "connector/remedy.h"
@@ -144,11 +145,14 @@ int check(const Config& config, const CheckCommand& command) {
   NatsView nats;
   Exit position = Exit::done;
   const bool polls = config.polls();
-  Findings findings =
-      polls ? check_polled_postgres(config, postgres) : check_postgres(config, postgres);
+  const bool diffs = config.is_diff();
+  Findings findings = polls   ? check_polled_postgres(config, postgres)
+                      : diffs ? check_diff_postgres(config, postgres)
+                              : check_postgres(config, postgres);
   append(findings, check_nats(config, nats));
-  append(findings, polls ? check_polled_position(config, postgres, nats, position)
-                         : check_position(config, postgres, nats, position));
+  append(findings, polls   ? check_polled_position(config, postgres, nats, position)
+                   : diffs ? check_diff_position(config, postgres, nats, position)
+                           : check_position(config, postgres, nats, position));
   fmt::print("{}",
              command.json ? check_json(findings) : check_text(findings, palette_for_stdout()));
   return static_cast<int>(check_exit(findings, position));

@@ -141,6 +141,7 @@ struct Config {
   std::string state_dir = "/var/lib/walferry";  // of [diff]
   LogConfig log;
   bool polls() const { return !outboxes.empty() && outboxes.front().capture == "poll"; }
+  bool slotless() const { return polls() || is_diff(); }
   // All tables are, or none.
   bool is_diff() const { return !tables.empty() && tables.front().diff.has_value(); }
   friend bool operator==(const Config&, const Config&) = default;

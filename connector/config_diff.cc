@@ -20,8 +20,8 @@ std::string written(const TableConfig& table) {
 void refuse_settings_of_wal(Section& root, const Config& config) {
   const auto refuse = [&](const char* key, bool used, const char* why) {
     if (!used) return;
-    root.problem(key, fmt::format("does not go together with capture = \"diff\", {}; leave it out",
-                                  why));
+    root.problem(
+        key, fmt::format("does not go together with capture = \"diff\", {}; leave it out", why));
   };
   const SourceConfig& source = config.source;
   refuse("source", !source.messages.empty(), "which reads no logical messages (messages)");
@@ -51,14 +51,15 @@ void read_capture(Section& section, TableConfig& table) {
                       "does not go together with capture = \"diff\"; [table.diff] says with first "
                       "whether the rows that are there are published");
     }
-  } else if (known && section.given("diff")) {
+  } else if (known && section.given("diff") && settings != DiffSettings{}) {
     section.problem("diff", "needs capture = \"diff\"; write that, or leave this table out");
   }
 }
 
 void read_state_dir(Section section, Config& config) {
   section.text("state_dir", config.state_dir, [](std::string_view text) -> std::string {
-    return text.starts_with('/') ? "" : "is no absolute path; write one, such as \"/var/lib/walferry\"";
+    return text.starts_with('/') ? ""
+                                 : "is no absolute path; write one, such as \"/var/lib/walferry\"";
   });
 }
 
@@ -66,9 +67,9 @@ void check_captures(Section& root, const Config& config) {
   const auto is_diff = [](const TableConfig& table) { return table.diff.has_value(); };
   const auto diff = std::find_if(config.tables.begin(), config.tables.end(), is_diff);
   if (diff == config.tables.end()) return;
-  const auto wal = std::find_if(
-      config.tables.begin(), config.tables.end(),
-      [](const TableConfig& table) { return !table.diff && !table.outbox; });
+  const auto wal =
+      std::find_if(config.tables.begin(), config.tables.end(),
+                   [](const TableConfig& table) { return !table.diff && !table.outbox; });
   constexpr const char* apart =
       "each capture needs a configuration, a stream and a source.slot of its own";
   if (wal != config.tables.end()) {

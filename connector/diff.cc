@@ -67,9 +67,9 @@ class DiffRun {
       const auto due = due_tables(once);
       if (!due.empty()) {
         if (!round(due)) return SlotlessEnded::stopped;
-        if (once) return SlotlessEnded::finished;
       }
       tidy();
+      if (once) return SlotlessEnded::finished;
       wait();
     }
     return SlotlessEnded::stopped;
@@ -96,10 +96,13 @@ class DiffRun {
     }
     if (work_.rounds.empty()) return;
     const DiffWork::Round& newest = work_.rounds.back();
-    if (const auto next = complete_round_behind(newest)) {
-      // It was written whole, and nothing of it has been published.
-      manifest_ = next;
-      work_.rounds.push_back({.lsn = next->lsn, .base = session_.stream.last, .end = {}});
+    const StreamSequence end = newest.end.value_or(StreamSequence());
+    const auto behind = rounds_behind(newest.lsn);
+    if (!behind.empty()) {
+      for (const DiffManifest& round : behind) {
+        work_.rounds.push_back({.lsn = round.lsn, .base = end, .end = {}});
+      }
+      manifest_ = behind.back();
       return;
     }
     try {
@@ -110,17 +113,25 @@ class DiffRun {
     }
   }
 
-  std::optional<DiffManifest> complete_round_behind(const DiffWork::Round& newest) {
-    const auto rounds = store_.rounds();
-    if (!newest.end || rounds.empty() || rounds.back() <= newest.lsn) return std::nullopt;
-    try {
-      DiffManifest manifest = store_.read_manifest(rounds.back());
-      if (manifest.parent == newest.lsn) return manifest;
-      spdlog::warn("{} is of another history and is dropped", store_.round_file(rounds.back()));
-    } catch (const outbox::FileError& error) {
-      spdlog::warn("a round that was not published is dropped: {}", error.what());
+  // Rounds that were written whole, each upon the one before, and of which the position does not
+  // know: nothing of them was published, or the position has gone back with the stream.
+  std::vector<DiffManifest> rounds_behind(pg::Lsn newest) {
+    std::vector<DiffManifest> behind;
+    for (const pg::Lsn lsn : store_.rounds()) {
+      if (lsn <= newest) continue;
+      try {
+        DiffManifest manifest = store_.read_manifest(lsn);
+        const pg::Lsn before = behind.empty() ? newest : behind.back().lsn;
+        if (manifest.parent == before) {
+          behind.push_back(std::move(manifest));
+        } else {
+          spdlog::warn("{} is of another history and is dropped", store_.round_file(lsn));
+        }
+      } catch (const outbox::FileError& error) {
+        spdlog::warn("a round that was not published is dropped: {}", error.what());
+      }
     }
-    return std::nullopt;
+    return behind;
   }
 
   // No table's state is known any more, so none is guessed: each begins again, and says so.
@@ -139,7 +150,9 @@ class DiffRun {
   // requested.
   bool catch_up() {
     const StreamSequence last = session_.stream.last;
-    const auto lacks = [&](const DiffWork::Round& round) { return !round.end || *round.end > last; };
+    const auto lacks = [&](const DiffWork::Round& round) {
+      return !round.end || *round.end > last;
+    };
     const auto first = std::find_if(work_.rounds.begin(), work_.rounds.end(), lacks);
     if (first == work_.rounds.end()) return true;
     const StreamSequence accepted = session_.position().accepted;
@@ -362,10 +375,8 @@ SlotlessCapture diff_capture(const Config& config) {
                 warn(findings);
                 require(findings);
               },
-          .run =
-              [&config](SlotlessSession& session, Wakeup& wakeup, bool once) {
-                return DiffRun(config, session, wakeup).run(once);
-              }};
+          .run = [&config](SlotlessSession& session, Wakeup& wakeup,
+                           bool once) { return DiffRun(config, session, wakeup).run(once); }};
 }
 
 }  // namespace connector

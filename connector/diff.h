@@ -3,10 +3,10 @@
 //
 //   due tables ─▶ round (one snapshot) ─▶ files ─▶ position saved ─▶ publish ─▶ acks ─▶ saved
 //
-// A round's file is complete before the first message of it goes out, and says what each message is.
-// How many of them the stream has is the difference between its last sequence and the one that was
-// saved before the first: so a run that finds a round half published goes on behind that, and one
-// whose stream has gone back publishes again from there. Round files are kept for replay_window
+// A round's file is complete before the first message of it goes out, and says what each message
+// is. How many of them the stream has is the difference between its last sequence and the one that
+// was saved before the first: so a run that finds a round half published goes on behind that, and
+// one whose stream has gone back publishes again from there. Round files are kept for replay_window
 // behind their acks.
 #pragma once
 

@@ -84,10 +84,9 @@ void DiffEncoder::record(Op op, pg::Row row, pg::Row old, Encode encode) {
   record.subject = encoder_->subject(op);
   const auto write = [&](pg::Row new_row, pg::Row old_row) {
     record.body.clear();
-    format_.write_found(record.body, format_table_, *encoder_, mark_, op, number_,
-                        [&](const auto& encoder, std::string& out) {
-                          encode(encoder, out, new_row, old_row);
-                        });
+    format_.write_found(
+        record.body, format_table_, *encoder_, mark_, op, number_,
+        [&](const auto& encoder, std::string& out) { encode(encoder, out, new_row, old_row); });
   };
   try {
     write(row, old);

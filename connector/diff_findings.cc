@@ -59,8 +59,8 @@ void look_at_table(pqxx::connection& sql, const TableConfig& config, const pg::T
   const pg::TableColumns columns = pg::table_columns(sql, table.oid);
   for (const std::string& column : named_columns(config)) {
     if (columns.find(column) != nullptr) continue;
-    add(Verdict::fail, fmt::format("table {} has no column \"{}\", which its [[table]] names", name,
-                                   column),
+    add(Verdict::fail,
+        fmt::format("table {} has no column \"{}\", which its [[table]] names", name, column),
         "correct columns, exclude, mask or key");
     return;
   }

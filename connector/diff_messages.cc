@@ -9,9 +9,7 @@ constexpr std::size_t block_bytes = 256U << 10;
 
 constexpr std::array<const char*, 2> header_names = {"Walferry-Rows", "Walferry-Restart"};
 
-std::uint64_t place_of(std::string_view name) {
-  return name == header_names[0] ? 0 : 1;
-}
+std::uint64_t place_of(std::string_view name) { return name == header_names[0] ? 0 : 1; }
 
 }  // namespace
 
@@ -19,8 +17,8 @@ void RoundWriter::add(const DiffMessage& message) {
   const HeldRecord& record = message.record;
   outbox::put_number(block_, static_cast<std::uint64_t>(record.op));
   outbox::put_number(block_, (record.raw ? 1U : 0U) + (message.schema ? 2U : 0U));
-  for (const std::string* text : {&record.source, &record.subject, &record.event_subject,
-                                  &record.snapshot, &record.body}) {
+  for (const std::string* text :
+       {&record.source, &record.subject, &record.event_subject, &record.snapshot, &record.body}) {
     outbox::put_bytes(block_, *text);
   }
   outbox::put_number(block_, record.headers.size());
@@ -55,8 +53,8 @@ bool RoundReader::next(pg::Lsn lsn, DiffMessage& message) {
   std::uint64_t op = 0;
   std::uint64_t flags = 0;
   bool good = in.number(op) && in.number(flags);
-  for (std::string* text : {&record.source, &record.subject, &record.event_subject,
-                            &record.snapshot, &record.body}) {
+  for (std::string* text :
+       {&record.source, &record.subject, &record.event_subject, &record.snapshot, &record.body}) {
     std::string_view bytes;
     good = good && in.bytes(bytes);
     text->assign(bytes);

@@ -23,8 +23,8 @@ using outbox::HashSum;
 using outbox::StateBlock;
 using pg::cell;
 
-constexpr std::uint64_t smallest_block = 1024;    // rows
-constexpr std::uint64_t most_blocks = 16384;      // of a table: they bound what is in memory
+constexpr std::uint64_t smallest_block = 1024;     // rows
+constexpr std::uint64_t most_blocks = 16384;       // of a table: they bound what is in memory
 constexpr std::uint64_t worth_ranges_divisor = 4;  // more changed blocks than 1/4: all is read
 constexpr unsigned rows_a_tick = 256;
 
@@ -131,8 +131,8 @@ void DiffRound::look(const std::vector<DueTable>& due, pg::Lsn last) {
   at_ = cell(seen, 0, 2);
   // As of the snapshot: with the locks held it is what will be read.
   for (Job& job : jobs) {
-    auto now = outbox::diff_table(reader_, job.due->schema, job.due->table,
-                                  choice_of(*job.due->config));
+    auto now =
+        outbox::diff_table(reader_, job.due->schema, job.due->table, choice_of(*job.due->config));
     if (!now || now->relation.id != job.table.relation.id) {
       throw pg::Error(fmt::format("table {} was altered meanwhile", job.table.name()), "55P03");
     }
@@ -202,13 +202,15 @@ DiffRound::Old DiffRound::open_state(const Job& job, const DiffManifest::Table& 
     spdlog::warn("table {}: what its rows are told apart by has changed: it begins again",
                  job.table.name());
   } catch (const outbox::FileError& error) {
-    spdlog::error("the state of table {} is lost ({}): the table begins again, with every row as a "
-                  "snapshot",
-                  job.table.name(), error.what());
+    spdlog::error(
+        "the state of table {} is lost ({}): the table begins again, with every row as a "
+        "snapshot",
+        job.table.name(), error.what());
   } catch (const nlohmann::json::exception&) {
-    spdlog::error("the state of table {} has no head: the table begins again, with every row as a "
-                  "snapshot",
-                  job.table.name());
+    spdlog::error(
+        "the state of table {} has no head: the table begins again, with every row as a "
+        "snapshot",
+        job.table.name());
   }
   old = {};
   old.begins_again = true;
@@ -251,8 +253,7 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   const DiffSettings& settings = *job.due->config->diff;
   const auto scattered = outbox::scattered_changes(reader_, job.table);
   std::optional<std::vector<bool>> changed;
-  if (old.state && worth_asking(job, old, entry, scattered) &&
-      old.keeps_text == keeps_text(job)) {
+  if (old.state && worth_asking(job, old, entry, scattered) && old.keeps_text == keeps_text(job)) {
     try {
       changed = changed_blocks(job, old);
     } catch (const pg::Error& error) {
@@ -263,8 +264,7 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   done.lsn = lsn_;
   done.at = at_;
   const auto finish = [&] {
-    done.seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   };
   const auto differing =
       changed ? static_cast<std::size_t>(std::count(changed->begin(), changed->end(), true)) : 0;
@@ -278,9 +278,10 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
     try {
       old.state->verify();
     } catch (const outbox::FileError& error) {
-      spdlog::error("the state of table {} is lost ({}): the table begins again, with every row as "
-                    "a snapshot",
-                    job.table.name(), error.what());
+      spdlog::error(
+          "the state of table {} is lost ({}): the table begins again, with every row as "
+          "a snapshot",
+          job.table.name(), error.what());
       old = {};
       old.begins_again = true;
       changed.reset();
@@ -292,13 +293,14 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   const bool keep = keeps_text(job);
   const outbox::Seeds seeds = ranges ? old.seeds : (old.state ? old.seeds : outbox::draw_seeds());
   const auto rows = static_cast<double>(old.state ? old.state->rows() : 0);
-  const auto per_block = std::max(
-      smallest_block,
-      static_cast<std::uint64_t>(std::max(rows, job.table.estimated_rows)) / most_blocks);
+  const auto per_block =
+      std::max(smallest_block,
+               static_cast<std::uint64_t>(std::max(rows, job.table.estimated_rows)) / most_blocks);
   encoder_.begin_table(job.table, *job.due->config,
                        settings.before && old.keeps_text && old.same_columns, entry.shape, *out_);
   const std::string state = DiffStore::state_name(lsn_, number_of_table);
-  outbox::StateWriter next(store_.state_file(state), head_of(job.table, seeds, keep, probe_), per_block);
+  outbox::StateWriter next(store_.state_file(state), head_of(job.table, seeds, keep, probe_),
+                           per_block);
   if (ranges) {
     read_ranges(job, old, *changed, next);
   } else {

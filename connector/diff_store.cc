@@ -93,7 +93,8 @@ std::vector<pg::Lsn> DiffStore::rounds() const {
   for (const auto& entry : fs::directory_iterator(folder_)) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(round_end)) continue;
-    const auto lsn = pg::parse_hex16(std::string_view(name).substr(0, name.size() - round_end.size()));
+    const auto lsn =
+        pg::parse_hex16(std::string_view(name).substr(0, name.size() - round_end.size()));
     if (lsn) found.push_back(*lsn);
   }
   std::sort(found.begin(), found.end());

@@ -58,10 +58,10 @@ nlohmann::ordered_json DiffWork::to_json() const {
   }
   nlohmann::ordered_json of_tables = nlohmann::ordered_json::object();
   for (const auto& [name, table] : tables) {
-    of_tables[name] = {{"lsn", to_string(table.lsn)},   {"at", table.at},
-                       {"seconds", table.seconds},      {"rows", table.rows},
-                       {"inserts", table.inserts},      {"updates", table.updates},
-                       {"deletes", table.deletes},      {"snapshots", table.snapshots},
+    of_tables[name] = {{"lsn", to_string(table.lsn)}, {"at", table.at},
+                       {"seconds", table.seconds},    {"rows", table.rows},
+                       {"inserts", table.inserts},    {"updates", table.updates},
+                       {"deletes", table.deletes},    {"snapshots", table.snapshots},
                        {"read", table.read}};
   }
   return {{"restart", restart},

@@ -22,16 +22,16 @@ struct DiffWork {
     std::int64_t acked_at = 0;                     // milliseconds since 1970
   };
   struct Table {
-    pg::Lsn lsn;           // of its last round
-    std::string at;        // when that began
-    double seconds = 0;    // it took, to the acks
+    pg::Lsn lsn;         // of its last round
+    std::string at;      // when that began
+    double seconds = 0;  // it took, to the acks
     std::uint64_t rows = 0;
     std::uint64_t inserts = 0, updates = 0, deletes = 0, snapshots = 0;  // published
-    std::string read;      // "nothing", "ranges", "all": what was sent of the table
+    std::string read;  // "nothing", "ranges", "all": what was sent of the table
   };
 
-  // Nothing of what was published is known to be so any more: every table begins again. No round may
-  // have a place at or before the newest one that was lost.
+  // Nothing of what was published is known to be so any more: every table begins again. No round
+  // may have a place at or before the newest one that was lost.
   bool restart = false;
   pg::Lsn newest_lost;
   // Those whose files are kept, oldest first. The newest is what the states are of.

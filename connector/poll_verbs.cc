@@ -103,9 +103,10 @@ std::uint64_t pending_rows(const Config& config, PollWork work, outbox::Poller& 
 }
 
 void require_slot(const Config& config, const char* verb) {
-  if (!config.polls()) return;
+  if (!config.slotless()) return;
   throw Stop(Exit::usage,
-             fmt::format("{} needs WAL, and capture = \"poll\" has no slot to read it from", verb),
+             fmt::format("{} needs WAL, and capture = \"{}\" has no slot to read it from", verb,
+                         config.polls() ? "poll" : "diff"),
              "walferry status, tail, check and teardown work without a slot");
 }
 

@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "connector/attach.h"
+#include "connector/diff_verbs.h"
 #include "connector/interrupt.h"
 #include "connector/poll_verbs.h"
 #include "connector/remedy.h"
@@ -106,6 +107,11 @@ class Watcher {
     const pg::ServerInfo server = pg::server_info(*sql_);
     report.version = "PostgreSQL " + server.version_text;
     if (!server.in_recovery) report.wal_end = pg::flushed_wal_lsn(*sql_);
+    if (config_.is_diff()) {
+      report.diff.emplace();
+      report.diff->writer = pg::advisory_lock_holder(*sql_, writer_lock_key(config_));
+      return;
+    }
     if (config_.polls()) {
       report.poll.emplace();
       report.poll->writer = pg::advisory_lock_holder(*sql_, writer_lock_key(config_));
@@ -121,6 +127,15 @@ class Watcher {
     report.stream = publisher::stream_info(*nats_, config_.stream.name);
     if (config_.polls()) return;
     const publisher::KeyValueEntry entry = position_key(config_).get(*nats_);
+    if (config_.is_diff()) {
+      if (!report.diff) report.diff.emplace();
+      try {
+        report.diff->work = saved_diff_work(entry);
+      } catch (const Stop& stop) {
+        report.saved_error = stop.what();
+      }
+      return;
+    }
     try {
       if (entry.value) report.saved = parse_saved_position(*entry.value);
     } catch (const Stop& stop) {

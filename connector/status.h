@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "connector/diff_work.h"
 #include "connector/marks.h"
 #include "connector/saved_position.h"
 #include "connector/snapshot_progress.h"
@@ -36,6 +37,12 @@ struct PollReport {
   static constexpr std::uint64_t most_pending = 100'000;
 };
 
+// Of tables that are compared with what they were.
+struct DiffReport {
+  std::optional<pg::LockHolder> writer;
+  DiffWork work;
+};
+
 struct StatusReport {
   std::string server;          // what may be shown of the dsn
   std::string postgres_error;  // empty: Postgres could be asked
@@ -57,13 +64,19 @@ struct StatusReport {
   std::string saved_error;
   std::optional<SnapshotProgress> snapshots;
   std::optional<PollReport> poll;  // instead of all that is about a slot
+  std::optional<DiffReport> diff;  // the same
 
   // What is in the stream for sure: the last record's commit, or, where the slot has been confirmed
   // beyond it, that: everything before was no change of a published table.
   pg::Lsn stored() const;
   // From stored() to the server's WAL end: an upper bound, since not all WAL becomes records.
   std::optional<std::uint64_t> lag_bytes() const;
-  bool running() const { return poll ? poll->writer.has_value() : slot && slot->active; }
+  // Without a slot, the session that holds the writer's lock.
+  const std::optional<pg::LockHolder>* writer() const {
+    return poll ? &poll->writer : diff ? &diff->writer : nullptr;
+  }
+  bool slotless() const { return poll || diff; }
+  bool running() const { return slotless() ? writer()->has_value() : slot && slot->active; }
 };
 
 std::string status_text(const StatusReport& report, const Palette& palette);

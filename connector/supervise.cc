@@ -6,8 +6,8 @@
 #include <chrono>
 #include <utility>
 
-#include "connector/log.h"
 #include "connector/diff.h"
+#include "connector/log.h"
 #include "connector/poll.h"
 #include "connector/poll_verbs.h"
 #include "connector/pump.h"
@@ -154,21 +154,13 @@ class Supervisor {
 }  // namespace
 
 int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
-  if (config.is_diff()) {
-    if (command.from_lsn || command.until_lsn || command.adopt) {
-      spdlog::error(
-          "--from-lsn, --until-lsn and --adopt are for a replication slot, and capture = \"diff\" "
-          "has none. What to do: run --once makes one round");
-      return static_cast<int>(Exit::usage);
-    }
-    return supervise_slotless(config, command, wakeup, diff_capture);
-  }
-  if (config.polls()) {
+  if (config.slotless()) {
     if (const std::string wrong = needs_slot(command); !wrong.empty()) {
       spdlog::error("{}. What to do: run --once, or without it", wrong);
       return static_cast<int>(Exit::usage);
     }
-    return supervise_slotless(config, command, wakeup, poll_capture);
+    return supervise_slotless(config, command, wakeup,
+                              config.is_diff() ? diff_capture : poll_capture);
   }
   if (command.once) {
     spdlog::error("--once is for captures without a slot. What to do: run --until current");

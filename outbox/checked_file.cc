@@ -136,8 +136,7 @@ void CheckedReader::fail(const std::string& what) const {
 }
 
 void CheckedReader::read(std::uint64_t offset, char* to, std::size_t bytes) {
-  if (offset != position_ &&
-      ::fseeko(file_.get(), static_cast<off_t>(offset), SEEK_SET) != 0) {
+  if (offset != position_ && ::fseeko(file_.get(), static_cast<off_t>(offset), SEEK_SET) != 0) {
     fail_disk("reading", path_);
   }
   if (std::fread(to, 1, bytes, file_.get()) != bytes) {

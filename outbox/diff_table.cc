@@ -117,9 +117,8 @@ std::vector<std::string> key_names(const std::vector<Column>& columns, const Dif
   for (const Column& column : columns) {
     if (column.key_place > 0) of_index.push_back(&column);
   }
-  std::sort(of_index.begin(), of_index.end(), [](const Column* a, const Column* b) {
-    return a->key_place < b->key_place;
-  });
+  std::sort(of_index.begin(), of_index.end(),
+            [](const Column* a, const Column* b) { return a->key_place < b->key_place; });
   std::vector<std::string> names;
   for (const Column* column : of_index) names.push_back(column->name);
   return names;
@@ -222,12 +221,13 @@ std::string DiffTable::read_query(std::uint64_t seed, std::optional<std::int64_t
   };
   if (from_key || below) {
     const std::string name = quote_name(relation.columns[key[0].place].name);
-    if (from_key) add(fmt::format("{} OPERATOR(pg_catalog.>=) '{}'::pg_catalog.int8", name, *from_key));
+    if (from_key)
+      add(fmt::format("{} OPERATOR(pg_catalog.>=) '{}'::pg_catalog.int8", name, *from_key));
     if (below) add(fmt::format("{} OPERATOR(pg_catalog.<) '{}'::pg_catalog.int8", name, *below));
   }
   if (!where.empty()) add("(" + where + "\n)");  // it may end in a comment
-  return fmt::format("COPY (SELECT {} FROM {}{} ORDER BY {}) TO STDOUT", columns, from(), conditions,
-                     order);
+  return fmt::format("COPY (SELECT {} FROM {}{} ORDER BY {}) TO STDOUT", columns, from(),
+                     conditions, order);
 }
 
 std::string DiffTable::sums_query(const std::vector<StateBlock>& blocks, std::uint64_t seed) const {

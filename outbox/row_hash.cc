@@ -11,29 +11,47 @@ constexpr std::uint32_t rotate(std::uint32_t x, unsigned k) { return (x << k) | 
 struct State {
   std::uint32_t a, b, c;
 
-  State(std::uint32_t length, std::uint64_t seed)
-      : a(0x9e3779b9U + length + 3923095U), b(a), c(a) {
+  State(std::uint32_t length, std::uint64_t seed) : a(0x9e3779b9U + length + 3923095U), b(a), c(a) {
     if (seed == 0) return;
     a += static_cast<std::uint32_t>(seed >> 32U);
     b += static_cast<std::uint32_t>(seed);
     mix();
   }
   void mix() {
-    a -= c; a ^= rotate(c, 4); c += b;
-    b -= a; b ^= rotate(a, 6); a += c;
-    c -= b; c ^= rotate(b, 8); b += a;
-    a -= c; a ^= rotate(c, 16); c += b;
-    b -= a; b ^= rotate(a, 19); a += c;
-    c -= b; c ^= rotate(b, 4); b += a;
+    a -= c;
+    a ^= rotate(c, 4);
+    c += b;
+    b -= a;
+    b ^= rotate(a, 6);
+    a += c;
+    c -= b;
+    c ^= rotate(b, 8);
+    b += a;
+    a -= c;
+    a ^= rotate(c, 16);
+    c += b;
+    b -= a;
+    b ^= rotate(a, 19);
+    a += c;
+    c -= b;
+    c ^= rotate(b, 4);
+    b += a;
   }
   std::uint64_t finish() {
-    c ^= b; c -= rotate(b, 14);
-    a ^= c; a -= rotate(c, 11);
-    b ^= a; b -= rotate(a, 25);
-    c ^= b; c -= rotate(b, 16);
-    a ^= c; a -= rotate(c, 4);
-    b ^= a; b -= rotate(a, 14);
-    c ^= b; c -= rotate(b, 24);
+    c ^= b;
+    c -= rotate(b, 14);
+    a ^= c;
+    a -= rotate(c, 11);
+    b ^= a;
+    b -= rotate(a, 25);
+    c ^= b;
+    c -= rotate(b, 16);
+    a ^= c;
+    a -= rotate(c, 4);
+    b ^= a;
+    b -= rotate(a, 14);
+    c ^= b;
+    c -= rotate(b, 24);
     return (static_cast<std::uint64_t>(b) << 32U) | c;
   }
 };

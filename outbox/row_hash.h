@@ -13,8 +13,8 @@
 
 namespace outbox {
 
-std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed);    // hash_any_extended()
-std::uint64_t hash_uint32(std::uint32_t number, std::uint64_t seed);     // hash_uint32_extended()
+std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed);  // hash_any_extended()
+std::uint64_t hash_uint32(std::uint32_t number, std::uint64_t seed);   // hash_uint32_extended()
 
 // Of a row's text. Two halves by two seeds, which are drawn for each state of a table: two texts
 // that collide under one pair do not under the next.

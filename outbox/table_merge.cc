@@ -101,10 +101,7 @@ void TableMerge::remove_old(std::uint64_t count) {
 void TableMerge::store(std::string_view key, std::string_view text, RowHash hash,
                        std::int64_t server_hash, std::uint64_t count) {
   const bool keep = settings_.keep_text || !settings_.keyed;
-  next_.add({.key = key,
-             .hash = hash,
-             .text = keep ? text : std::string_view(),
-             .count = count},
+  next_.add({.key = key, .hash = hash, .text = keep ? text : std::string_view(), .count = count},
             server_hash);
 }
 
