@@ -58,7 +58,9 @@ class DiffRun {
             [this](const HeldRecord& held, const char* id) {
               return format_.headers(held.op, id, held.event_subject);
             },
-            [this](const Message& message) { send(message); }) {}
+            [this](const Message& message) { send(message); }) {
+    require_same_server();
+  }
 
   SlotlessEnded run(bool once) {
     begin();
@@ -76,6 +78,18 @@ class DiffRun {
   }
 
  private:
+  // With several hosts in source.dsn, the tables might be read elsewhere than where the lock is.
+  void require_same_server() {
+    const pg::PgResult held = reader_.exec(
+        fmt::format("SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = {0} "
+                    "AND objsubid = 1 AND classid::bigint = ({1}::bigint >> 32) & 4294967295 "
+                    "AND objid::bigint = {1}::bigint & 4294967295",
+                    session_.lock.pid(), writer_lock_key(config_)));
+    if (PQntuples(held.get()) == 0) {
+      throw pg::Error("the two sessions have come to different servers", "");
+    }
+  }
+
   // ------------------------------------------------------------------------------- where to go on
 
   // What is in the folder, what is saved, and what the stream has.

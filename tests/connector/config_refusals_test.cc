@@ -226,7 +226,8 @@ TEST(ConfigRefuses, Tables) {
 }
 
 TEST(ConfigRefuses, Diffs) {
-  const std::string diff = "source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\ncapture = \"diff\"\n";
+  const std::string diff =
+      "source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\ncapture = \"diff\"\n";
   expect_refusals(
       {{"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\ncapture = \"dif\"\n",
         "f.toml:4: table.capture: \"dif\" is not known; use \"wal\" or \"diff\""},
@@ -239,7 +240,8 @@ TEST(ConfigRefuses, Diffs) {
         "f.toml:2: table: \"a\".\"b\" has capture = \"diff\" and \"a\".\"c\" has \"wal\"; each "},
        {diff + "[[outbox]]\ntable = \"a.o\"",
         "f.toml:5: outbox: does not go together with a [[table]] whose capture is \"diff\""},
-       {diff + "[diff]\nstate_dir = \"here\"", "f.toml:6: diff.state_dir: \"here\" is no absolute path"},
+       {diff + "[diff]\nstate_dir = \"here\"",
+        "f.toml:6: diff.state_dir: \"here\" is no absolute path"},
        {"publish.pack = \"transaction\"\n" + diff,
         "f.toml:1: publish: does not go together with capture = \"diff\""},
        {"source.messages = [\"m\"]\n" + diff,

@@ -22,9 +22,9 @@ std::string text(std::string_view value) {
 }
 
 TEST(SortKey, IntegersAreInTheirOrder) {
-  constexpr std::int64_t values[] = {std::numeric_limits<std::int64_t>::min(), -4294967297, -256,
-                                     -1, 0, 1, 255, 256, 4294967296,
-                                     std::numeric_limits<std::int64_t>::max()};
+  constexpr std::int64_t values[] = {
+      std::numeric_limits<std::int64_t>::min(), -4294967297, -256, -1, 0, 1, 255, 256, 4294967296,
+      std::numeric_limits<std::int64_t>::max()};
   for (std::size_t i = 1; i < std::size(values); ++i) {
     EXPECT_LT(integer(values[i - 1]), integer(values[i]));
     EXPECT_EQ(integer_of(integer(values[i])), values[i]);

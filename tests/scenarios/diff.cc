@@ -21,7 +21,8 @@ std::string random_changes(unsigned seed) {
          "UPDATE c SET v = v + 1 WHERE random() < 0.05; DELETE FROM c WHERE random() < 0.02;"
          "INSERT INTO c SELECT chr(65 + (random() * 50)::int), (random() * 50)::int, 0 "
          "FROM generate_series(1, 5) ON CONFLICT DO NOTHING;"
-         "INSERT INTO h SELECT (random() * 5)::int, CASE WHEN random() < 0.3 THEN NULL ELSE 'x' END "
+         "INSERT INTO h SELECT (random() * 5)::int, CASE WHEN random() < 0.3 THEN NULL ELSE 'x' "
+         "END "
          "FROM generate_series(1, 5);"
          "DELETE FROM h WHERE ctid IN (SELECT ctid FROM h ORDER BY random() LIMIT 4);";
 }
@@ -32,10 +33,11 @@ class DiffRounds : public Diff {
     diff_table("a", "id bigint PRIMARY KEY, v text, n int, b bool");
     diff_table("c", "k1 text, k2 int, v int, PRIMARY KEY (k1, k2)");
     diff_table("h", "x int, y text");
-    exec("INSERT INTO a SELECT i * 7, md5(i::text), i, i % 2 = 0 FROM generate_series(1, 5000) i;"
-         "INSERT INTO c SELECT chr(65 + i % 50), i, i FROM generate_series(1, 300) i;"
-         "INSERT INTO h SELECT i % 5, CASE WHEN i % 3 = 0 THEN NULL ELSE 'x' END "
-         "FROM generate_series(1, 40) i");
+    exec(
+        "INSERT INTO a SELECT i * 7, md5(i::text), i, i % 2 = 0 FROM generate_series(1, 5000) i;"
+        "INSERT INTO c SELECT chr(65 + i % 50), i, i FROM generate_series(1, 300) i;"
+        "INSERT INTO h SELECT i % 5, CASE WHEN i % 3 = 0 THEN NULL ELSE 'x' END "
+        "FROM generate_series(1, 40) i");
   }
   const std::vector<std::string> all_{"a", "c", "h"};
 };
@@ -86,8 +88,9 @@ TEST_F(DiffRounds, WriteTheContractsRecords) {
   const std::string log = round();
   EXPECT_TRUE(says(log, "2 rows are its baseline")) << log;
   EXPECT_EQ(js().last_sequence("CDC"), 0U);
-  exec("UPDATE t SET amount = 1.00 WHERE id = 1; DELETE FROM t WHERE id = 2;"
-       "UPDATE n SET v = 'x' WHERE id = 1; DELETE FROM n WHERE id = 2; INSERT INTO n VALUES (3)");
+  exec(
+      "UPDATE t SET amount = 1.00 WHERE id = 1; DELETE FROM t WHERE id = 2;"
+      "UPDATE n SET v = 'x' WHERE id = 1; DELETE FROM n WHERE id = 2; INSERT INTO n VALUES (3)");
   round();
   std::map<std::string, nlohmann::json> by_subject;
   std::string lsn;
@@ -119,9 +122,10 @@ TEST_F(DiffRounds, WriteTheContractsRecords) {
 
 // What hashes equal under its operator class and prints differently, and what is hashed by parts.
 TEST_F(DiffRounds, SeeEachChangeThatPrints) {
-  exec("CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
-       "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN short AS char(5);"
-       "CREATE TYPE pair AS (x int, y text)");
+  exec(
+      "CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);"
+      "CREATE TYPE mood AS ENUM ('sad', 'happy'); CREATE DOMAIN short AS char(5);"
+      "CREATE TYPE pair AS (x int, y text)");
   const std::vector<std::pair<std::string, std::pair<std::string, std::string>>> cases{
       {"numeric", {"1.0", "1.00"}},
       {"float8", {"0", "-0"}},
@@ -190,7 +194,8 @@ TEST_F(DiffRounds, TellRowsApartByKeysOfAnyType) {
   diff_table("t6", "k bytea PRIMARY KEY, v int");
   diff_table("T 7.\"x\"", "\"K\" char(4) PRIMARY KEY, v int");
   diff_table("t8", "id int, k text UNIQUE, v int", "first = \"snapshot\"", "key = [\"k\"]");
-  const std::string hostile = R"(ARRAY['', 'a', 'A', 'ä', 'z', E'\t', E'\\', E'\n', E'\\N', '"', '''',
+  const std::string hostile =
+      R"(ARRAY['', 'a', 'A', 'ä', 'z', E'\t', E'\\', E'\n', E'\\N', '"', '''',
                                 '💥', 'a b', E'\x01', 'aa', 'a.b', '*', '>'])";
   exec("INSERT INTO t1 SELECT k, 1 FROM unnest(" + hostile +
        ") k;"
@@ -200,7 +205,8 @@ TEST_F(DiffRounds, TellRowsApartByKeysOfAnyType) {
        "INSERT INTO t4 SELECT gen_random_uuid(), 1 FROM generate_series(1, 50);"
        "INSERT INTO t5 SELECT i % 3 - 1, i - 10, 1 FROM generate_series(1, 50) i;"
        "INSERT INTO t6 SELECT decode(md5(i::text), 'hex'), 1 FROM generate_series(1, 50) i;"
-       "INSERT INTO t6 VALUES ('', 1); INSERT INTO \"T 7.\"\"x\"\"\" VALUES ('a', 1), ('B', 1), ('', 1);"
+       "INSERT INTO t6 VALUES ('', 1); INSERT INTO \"T 7.\"\"x\"\"\" VALUES ('a', 1), ('B', 1), "
+       "('', 1);"
        "INSERT INTO t8 SELECT 1, k, 1 FROM unnest(" +
        hostile + ") k");
   round();
@@ -237,8 +243,9 @@ TEST_F(DiffRounds, ApplyWhatTheTableChooses) {
   exec("UPDATE t SET hidden = 2");
   round();
   EXPECT_EQ(js().last_sequence("CDC"), last);
-  exec("UPDATE t SET n = 1 WHERE id = 2; UPDATE t SET n = 0 WHERE id = 1; "
-       "UPDATE t SET secret = 'other' WHERE id = 3");
+  exec(
+      "UPDATE t SET n = 1 WHERE id = 2; UPDATE t SET n = 0 WHERE id = 1; "
+      "UPDATE t SET secret = 'other' WHERE id = 3");
   round();
   const DiffFold fold = folded();
   EXPECT_EQ(fold.counted("public.t", "snapshot"), 2);
@@ -254,8 +261,9 @@ TEST_F(DiffRounds, ApplyWhatTheTableChooses) {
 TEST_F(DiffRounds, PublishWhatReadsDifferentlyByNewColumnsAndBeginAgainByAnotherKey) {
   tables();
   round();
-  exec("ALTER TABLE a ADD COLUMN more text; UPDATE a SET more = 'x' WHERE id = 7;"
-       "ALTER TABLE h ADD COLUMN more text");
+  exec(
+      "ALTER TABLE a ADD COLUMN more text; UPDATE a SET more = 'x' WHERE id = 7;"
+      "ALTER TABLE h ADD COLUMN more text");
   std::string log = round();
   EXPECT_TRUE(says(log, "public.a: its columns have changed")) << log;
   EXPECT_TRUE(says(log, "public.h: what its rows are told apart by has changed")) << log;
@@ -270,16 +278,18 @@ TEST_F(DiffRounds, PublishWhatReadsDifferentlyByNewColumnsAndBeginAgainByAnother
 }
 
 TEST_F(DiffRounds, TakePatternsPartitionsAndTablesThatComeLater) {
-  exec("CREATE TABLE p (id int, day int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);"
-       "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);"
-       "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);"
-       "CREATE UNLOGGED TABLE u (id int PRIMARY KEY); CREATE TABLE out (id int PRIMARY KEY);"
-       "INSERT INTO p SELECT i, i % 20 FROM generate_series(1, 100) i; INSERT INTO u VALUES (1)");
+  exec(
+      "CREATE TABLE p (id int, day int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);"
+      "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);"
+      "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20);"
+      "CREATE UNLOGGED TABLE u (id int PRIMARY KEY); CREATE TABLE out (id int PRIMARY KEY);"
+      "INSERT INTO p SELECT i, i % 20 FROM generate_series(1, 100) i; INSERT INTO u VALUES (1)");
   compare_table("public.*");
   settings().set("source", "exclude_tables", "[\"public.out\"]");
   round();
-  exec("UPDATE p SET day = 15 WHERE id = 1; INSERT INTO u VALUES (2);"
-       "CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1)");
+  exec(
+      "UPDATE p SET day = 15 WHERE id = 1; INSERT INTO u VALUES (2);"
+      "CREATE TABLE later (id int PRIMARY KEY); INSERT INTO later VALUES (1)");
   round();
   expect_folds_to({"p", "u", "later"});
   EXPECT_EQ(folded().counted("public.p1", "snapshot"), 0);
@@ -316,7 +326,7 @@ TEST_F(DiffRounds, KeepWhatWasSpokenOfWhenAFormatOrASizeIsChosen) {
   auto verified = walferry_.verb({"verify"});
   EXPECT_EQ(verified.exit.code, 0) << verified.out << verified.err;
   settings().set_string("publish", "format", "json").set_string("publish", "oversize", "split");
-  settings().set("publish", "max_message", "2000");
+  settings().set_string("publish", "max_message", "2KiB");
   exec("UPDATE t SET v = repeat('x', 9000) WHERE id = 1; INSERT INTO t VALUES (4, 'd')");
   round();
   verified = walferry_.verb({"verify"});

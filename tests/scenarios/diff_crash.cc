@@ -15,16 +15,18 @@ class DiffCrash : public Diff {
   void SetUp() override {
     diff_table("a", "id int PRIMARY KEY, v text, n int");
     diff_table("h", "x int, y text");
-    exec("INSERT INTO a SELECT i, md5(i::text), 0 FROM generate_series(1, 3000) i;"
-         "INSERT INTO h SELECT i % 5, NULL FROM generate_series(1, 30) i");
+    exec(
+        "INSERT INTO a SELECT i, md5(i::text), 0 FROM generate_series(1, 3000) i;"
+        "INSERT INTO h SELECT i % 5, NULL FROM generate_series(1, 30) i");
     settings().set("publish", "max_in_flight", "16");
   }
   void change() {
-    exec("UPDATE a SET n = n + 1 WHERE random() < 0.03; DELETE FROM a WHERE random() < 0.01;"
-         "INSERT INTO a SELECT i, 'new', 0 FROM generate_series(1, 3000) i WHERE random() < 0.005 "
-         "ON CONFLICT DO NOTHING;"
-         "INSERT INTO h SELECT (random() * 5)::int FROM generate_series(1, 6);"
-         "DELETE FROM h WHERE ctid IN (SELECT ctid FROM h ORDER BY random() LIMIT 5)");
+    exec(
+        "UPDATE a SET n = n + 1 WHERE random() < 0.03; DELETE FROM a WHERE random() < 0.01;"
+        "INSERT INTO a SELECT i, 'new', 0 FROM generate_series(1, 3000) i WHERE random() < 0.005 "
+        "ON CONFLICT DO NOTHING;"
+        "INSERT INTO h SELECT (random() * 5)::int FROM generate_series(1, 6);"
+        "DELETE FROM h WHERE ctid IN (SELECT ctid FROM h ORDER BY random() LIMIT 5)");
   }
   void expect_whole() { expect_folds_to({"a", "h"}); }
   int restarts() { return folded().restarts("public.a") + folded().restarts("public.h"); }
@@ -56,8 +58,8 @@ INSTANTIATE_TEST_SUITE_P(Each, DiffFailpoint,
                                          "diff_round_saved:1", "before_publish:1",
                                          "before_publish:30", "stored_unacked:2", "diff_acked:1",
                                          "diff_done:1"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& point) {
+                           std::string name = point.param;
                            std::replace(name.begin(), name.end(), ':', '_');
                            return name;
                          });
@@ -81,7 +83,8 @@ TEST_F(DiffCrash, KillsAtRandomLoseAndDoubleNothing) {
 }
 
 TEST_F(DiffCrash, KillsUnderLoadLoseAndDoubleNothing) {
-  for (const char* table : {"a", "h"}) exec(std::string("ALTER TABLE ") + table + " SET (autovacuum_enabled = off)");
+  for (const char* table : {"a", "h"})
+    exec(std::string("ALTER TABLE ") + table + " SET (autovacuum_enabled = off)");
   settings().no_tables();
   compare_table("public.a", "interval = \"100ms\"\nfirst = \"snapshot\"");
   compare_table("public.h", "interval = \"150ms\"\nfirst = \"snapshot\"");
@@ -212,7 +215,7 @@ TEST_F(DiffCrash, AStreamThatWentBackBehindTheRoundsThatAreKeptIsAPositionLost) 
 }
 
 TEST_F(DiffCrash, ARoundThatDoesNotFitStopsBeforeAnythingOfItIsPublished) {
-  settings().set("publish", "max_message", "2000");
+  settings().set_string("publish", "max_message", "2KiB");
   round();
   const std::uint64_t last = js().last_sequence("CDC");
   exec("INSERT INTO a VALUES (-1, 'small', 0), (10000, repeat('x', 4000), 0)");

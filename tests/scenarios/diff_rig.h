@@ -49,7 +49,8 @@ class DiffFold {
   }
 
   void add(const Stored& message) {
-    if (!ids_.insert(header(message, "Nats-Msg-Id")).second) fail("an id for the 2nd time", message);
+    if (!ids_.insert(header(message, "Nats-Msg-Id")).second)
+      fail("an id for the 2nd time", message);
     if (message.subject.starts_with("cdc._schema.")) return;
     if (message.subject.starts_with("cdc._snapshot.")) {
       const std::string table = message.subject.substr(14);
@@ -104,15 +105,13 @@ class DiffFold {
 class Diff : public Scenario {
  protected:
   explicit Diff(PostgresOptions postgres = {}) : Scenario(std::move(postgres)) {
-    settings()
-        .set_string("diff", "state_dir", state_.path())
-        .set_string("log", "level", "debug");
+    settings().set_string("diff", "state_dir", state_.path()).set_string("log", "level", "debug");
   }
 
   void diff_table(const std::string& name, const std::string& columns,
                   const std::string& diff = "first = \"snapshot\"", const std::string& more = "") {
     exec("CREATE TABLE " + sql_name(name) + " (" + columns + ")");
-    compare_table("public." + name, diff, more);
+    compare_table("public." + sql_name(name), diff, more);
   }
   void compare_table(const std::string& name, const std::string& diff = "first = \"snapshot\"",
                      const std::string& more = "") {
