@@ -42,32 +42,6 @@ HashSum sum_of(std::string_view text) {
   return negative ? -sum : sum;
 }
 
-std::string head_of(const DiffTable& table, const outbox::Seeds& seeds, bool keeps_text,
-                    std::int64_t probe) {
-  const nlohmann::ordered_json head{{"table", table.name()},
-                                    {"columns", table.signature()},
-                                    {"text", keeps_text},
-                                    {"probe", probe},
-                                    {"seeds", {seeds.high, seeds.low, seeds.range}}};
-  return head.dump();
-}
-
-// Whether rows that are read now can be told apart by the keys of then.
-bool same_key(const std::string& then, const std::string& now) {
-  const auto keys = [](const std::string& signature) {
-    std::vector<std::string> lines;
-    for (std::size_t at = 0; at < signature.size();) {
-      const std::size_t end = signature.find('\n', at);
-      std::string line = signature.substr(at, end - at);
-      if (line.rfind(" key ") != std::string::npos) lines.push_back(std::move(line));
-      at = end + 1;
-    }
-    std::sort(lines.begin(), lines.end());
-    return lines;
-  };
-  return keys(then) == keys(now) && !keys(now).empty();
-}
-
 // What a filter says of a row that it fails on may quote the row.
 [[noreturn]] void fail_filtered(const DiffTable& table, const pg::Error& error) {
   if (table.where.empty() || error.sqlstate().substr(0, 2) != "22") throw;
@@ -177,55 +151,15 @@ std::optional<DiffManifest> DiffRound::run(const std::vector<DueTable>& due,
   return next_;
 }
 
-DiffRound::Old DiffRound::open_state(const Job& job, const DiffManifest::Table& entry) const {
-  Old old;
-  old.begins_again = entry.restart;
-  if (entry.state.empty()) return old;
-  try {
-    old.state.emplace(store_.state_file(entry.state));
-    const auto head = nlohmann::json::parse(old.state->head());
-    const auto columns = head.at("columns").get<std::string>();
-    old.keeps_text = head.at("text").get<bool>();
-    const auto seeds = head.at("seeds").get<std::vector<std::uint64_t>>();
-    old.seeds = {.high = seeds.at(0), .low = seeds.at(1), .range = seeds.at(2)};
-    old.same_columns = columns == job.table.signature();
-    // Without a key, rows are in the order of the server's hashes.
-    const bool same_hashes = job.table.keyed() || head.at("probe").get<std::int64_t>() == probe_;
-    if (old.same_columns && same_hashes) return old;
-    if (same_key(columns, job.table.signature())) {
-      spdlog::warn(
-          "table {}: its columns have changed; each row that reads differently by it is published "
-          "as an update",
-          job.table.name());
-      return old;
-    }
-    spdlog::warn("table {}: what its rows are told apart by has changed: it begins again",
-                 job.table.name());
-  } catch (const outbox::FileError& error) {
-    spdlog::error(
-        "the state of table {} is lost ({}): the table begins again, with every row as a "
-        "snapshot",
-        job.table.name(), error.what());
-  } catch (const nlohmann::json::exception&) {
-    spdlog::error(
-        "the state of table {} has no head: the table begins again, with every row as a "
-        "snapshot",
-        job.table.name());
-  }
-  old = {};
-  old.begins_again = true;
-  return old;
-}
-
 // Where the statistics say that the changes are all over the table, its sums would only tell so.
-bool DiffRound::worth_asking(const Job& job, const Old& old, const DiffManifest::Table& entry,
+bool DiffRound::worth_asking(const Job& job, const OldState& old, const DiffManifest::Table& entry,
                              std::optional<std::uint64_t> scattered) const {
   if (!hashes_agree_ || !old.same_columns) return false;
   if (!job.table.ranged() || !scattered || *scattered < entry.scattered) return true;
   return (*scattered - entry.scattered) * worth_ranges_divisor < old.state->blocks().size() + 16;
 }
 
-std::optional<std::vector<bool>> DiffRound::changed_blocks(const Job& job, const Old& old) {
+std::optional<std::vector<bool>> DiffRound::changed_blocks(const Job& job, const OldState& old) {
   const std::vector<StateBlock>& blocks = old.state->blocks();
   const pg::PgResult sums = reader_.exec(job.table.sums_query(blocks, old.seeds.range));
   if (!job.table.ranged() || blocks.size() < 2) {
@@ -249,7 +183,7 @@ std::optional<std::vector<bool>> DiffRound::changed_blocks(const Job& job, const
 void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   const auto began = std::chrono::steady_clock::now();
   DiffManifest::Table& entry = next_.tables[job.due->name];
-  Old old = open_state(job, entry);
+  OldState old = open_state(store_, job.table, entry, probe_);
   const DiffSettings& settings = *job.due->config->diff;
   const auto scattered = outbox::scattered_changes(reader_, job.table);
   std::optional<std::vector<bool>> changed;
@@ -274,19 +208,7 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
     finish();
     return;
   }
-  if (old.state) {
-    try {
-      old.state->verify();
-    } catch (const outbox::FileError& error) {
-      spdlog::error(
-          "the state of table {} is lost ({}): the table begins again, with every row as "
-          "a snapshot",
-          job.table.name(), error.what());
-      old = {};
-      old.begins_again = true;
-      changed.reset();
-    }
-  }
+  if (!check(old, job.table)) changed.reset();
   const bool ranges = changed && job.table.ranged() && old.state->blocks().size() > 1 &&
                       old.state->blocks().size() <= 2 * most_blocks &&
                       differing * worth_ranges_divisor <= changed->size();
@@ -299,7 +221,7 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   encoder_.begin_table(job.table, *job.due->config,
                        settings.before && old.keeps_text && old.same_columns, entry.shape, *out_);
   const std::string state = DiffStore::state_name(lsn_, number_of_table);
-  outbox::StateWriter next(store_.state_file(state), head_of(job.table, seeds, keep, probe_),
+  outbox::StateWriter next(store_.state_file(state), state_head(job.table, seeds, keep, probe_),
                            per_block);
   if (ranges) {
     read_ranges(job, old, *changed, next);
@@ -363,7 +285,7 @@ void DiffRound::copy(const Job& job, const std::string& query, std::uint64_t see
   }
 }
 
-void DiffRound::read_all(const Job& job, Old& old, outbox::StateWriter& next,
+void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& next,
                          const outbox::Seeds& seeds) {
   const bool first = !old.state;
   const bool as_snapshot = first && (old.begins_again || job.due->config->diff->first_is_snapshot);
@@ -394,7 +316,7 @@ void DiffRound::read_all(const Job& job, Old& old, outbox::StateWriter& next,
 }
 
 // Neighbours are read at once.
-void DiffRound::read_ranges(const Job& job, Old& old, const std::vector<bool>& changed,
+void DiffRound::read_ranges(const Job& job, OldState& old, const std::vector<bool>& changed,
                             outbox::StateWriter& next) {
   const std::vector<StateBlock>& blocks = old.state->blocks();
   for (std::size_t from = 0; from < blocks.size();) {

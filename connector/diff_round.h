@@ -21,6 +21,7 @@
 #include "connector/config.h"
 #include "connector/diff_encoder.h"
 #include "connector/diff_messages.h"
+#include "connector/diff_state.h"
 #include "connector/diff_store.h"
 #include "connector/diff_work.h"
 #include "outbox/diff_table.h"
@@ -51,26 +52,19 @@ class DiffRound {
   pg::Lsn lsn() const { return lsn_; }
 
  private:
-  struct Old {
-    std::optional<outbox::StateReader> state;
-    outbox::Seeds seeds;
-    bool keeps_text = false;
-    bool same_columns = false;
-    bool begins_again = false;  // what was published of the table is to be forgotten
-  };
   struct Job {
     const DueTable* due;
     outbox::DiffTable table;
   };
   void look(const std::vector<DueTable>& due, pg::Lsn last);
   void compare(const Job& job, std::size_t number);
-  Old open_state(const Job& job, const DiffManifest::Table& entry) const;
   // Which blocks differ; nothing: not known.
-  std::optional<std::vector<bool>> changed_blocks(const Job& job, const Old& old);
-  bool worth_asking(const Job& job, const Old& old, const DiffManifest::Table& entry,
+  std::optional<std::vector<bool>> changed_blocks(const Job& job, const OldState& old);
+  bool worth_asking(const Job& job, const OldState& old, const DiffManifest::Table& entry,
                     std::optional<std::uint64_t> scattered) const;
-  void read_all(const Job& job, Old& old, outbox::StateWriter& next, const outbox::Seeds& seeds);
-  void read_ranges(const Job& job, Old& old, const std::vector<bool>& changed,
+  void read_all(const Job& job, OldState& old, outbox::StateWriter& next,
+                const outbox::Seeds& seeds);
+  void read_ranges(const Job& job, OldState& old, const std::vector<bool>& changed,
                    outbox::StateWriter& next);
   template <class Row>
   void copy(const Job& job, const std::string& query, std::uint64_t seed, Row row);
