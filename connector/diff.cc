@@ -26,6 +26,7 @@
 #include "outbox/checked_file.h"
 #include "pg/catalog.h"
 #include "pg/error.h"
+#include "publisher/tail.h"
 
 namespace connector {
 namespace {
@@ -94,7 +95,6 @@ class DiffRun {
 
   // What is in the folder, what is saved, and what the stream has.
   void begin() {
-    const SlotlessResume& resume = session_.resume;
     work_ = DiffWork::parse(session_.position().work);
     if (session_.position().work.is_null()) {
       const bool left_over = !store_.rounds().empty();
@@ -104,7 +104,8 @@ class DiffRun {
       }
       store_.remove_all_but({}, nullptr);
       // What the stream holds from before does not tell what it says of a table's rows.
-      work_.restart = resume.anew && session_.stream.last > StreamSequence();
+      work_.restart = session_.resume.anew && session_.stream.last > StreamSequence();
+      work_.newest_lost = newest_in_stream();
       save();
       return;
     }
@@ -125,6 +126,16 @@ class DiffRun {
       lose(fmt::format("the files of the round at {} are lost ({})", to_string(newest.lsn),
                        error.what()));
     }
+  }
+
+  // Of a position that is not known any more. Its ids must not come again.
+  pg::Lsn newest_in_stream() {
+    if (session_.stream.messages == 0) return {};
+    const auto message =
+        publisher::get_message(*session_.nats, config_.stream.name, session_.stream.last);
+    const auto id = message ? id_of(*message, config_.source.slot) : std::nullopt;
+    if (!id) return {};
+    return pg::parse_hex16(std::string_view(*id).substr(0, 16)).value_or(pg::Lsn());
   }
 
   // Rounds that were written whole, each upon the one before, and of which the position does not
