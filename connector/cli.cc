@@ -146,6 +146,9 @@ void add_run(CLI::App& app, Given& given) {
       ->type_name("current")
       ->check(check_until)
       ->excludes(until_lsn);
+  run.add_flag(
+      "--once", given.run.once,
+      "Without a slot (polling, snapshot-diff): end with 0 once what there is now is stored");
   add_lsn(run, given.from_lsn, "--from-lsn",
           "Begin an empty stream at LSN, as far back as slot and marks reach");
 }

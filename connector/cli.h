@@ -17,6 +17,7 @@ struct RunCommand {
   bool accept_gap = false;
   std::optional<pg::Lsn> until_lsn;
   bool until_current = false;
+  bool once = false;                // without a slot: what there is now
   std::optional<pg::Lsn> from_lsn;  // where a virgin stream begins
 };
 struct CheckCommand {

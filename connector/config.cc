@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "connector/config_choice.h"
+#include "connector/config_diff.h"
 #include "connector/config_outbox.h"
 #include "connector/config_reader.h"
 #include "connector/config_values.h"
@@ -194,6 +195,7 @@ void read_table(Section& section, std::vector<TableConfig>& tables,
   std::string name;
   TableConfig choice;
   read_choice(section, choice);
+  read_capture(section, choice);
   if (!section.given("name")) {
     section.problem("name", "is missing; write name = \"schema.table\" or \"schema.*\"");
   }
@@ -211,8 +213,6 @@ void read_table(Section& section, std::vector<TableConfig>& tables,
     }
     tables.push_back(std::move(table));
   }
-  section.unbuilt("capture", "\"wal\"");
-  section.unbuilt_table("diff");
 }
 
 void read_snapshot(Section section, SnapshotConfig& snapshot) {
@@ -248,8 +248,9 @@ Config read_document(const toml::table& document, Reader& reader) {
   }
   read_snapshot(root.table("snapshot"), config.snapshot);
   root.table("http").unbuilt("listen", "\"\"");
-  root.table("diff").unbuilt("state_dir", "\"/var/lib/walferry\"");
+  read_state_dir(root.table("diff"), config);
   read_log(root.table("log"), config.log);
+  check_captures(root, config);
   return config;
 }
 

@@ -71,6 +71,14 @@ struct Operations {
   friend bool operator==(const Operations&, const Operations&) = default;
 };
 
+// A [table.diff]: how a table is compared with what it was.
+struct DiffSettings {
+  std::chrono::milliseconds interval{std::chrono::seconds(30)};  // from round to round
+  bool first_is_snapshot = false;  // first = "snapshot": every row; else "baseline": silent
+  bool before = false;             // rows are kept, for before images
+  friend bool operator==(const DiffSettings&, const DiffSettings&) = default;
+};
+
 // An [[outbox]]: whose rows (or, with a prefix, which logical messages) are events.
 struct OutboxConfig {
   std::string schema = {}, table = {};  // empty: the logical messages of `message_prefix`
@@ -103,6 +111,7 @@ struct TableConfig {
   std::string where = {};                   // an SQL expression; empty: all rows
   std::vector<std::string> key = {};        // empty: the replica identity
   bool snapshot = true;                     // "initial": its rows are read first; false: "never"
+  std::optional<DiffSettings> diff = {};    // with capture = "diff"
   std::optional<OutboxConfig> outbox = {};  // its inserts are events, and nothing else is published
   friend bool operator==(const TableConfig&, const TableConfig&) = default;
 };
@@ -130,7 +139,12 @@ struct Config {
   std::vector<TableConfig> tables;  // outboxes from WAL among them
   std::vector<OutboxConfig> outboxes;
   SnapshotConfig snapshot;
+  std::string state_dir = "/var/lib/walferry";  // of [diff]
   LogConfig log;
+  bool polls() const { return !outboxes.empty() && outboxes.front().capture == "poll"; }
+  bool slotless() const { return polls() || is_diff(); }
+  // All tables are, or none.
+  bool is_diff() const { return !tables.empty() && tables.front().diff.has_value(); }
   friend bool operator==(const Config&, const Config&) = default;
 };
 

@@ -170,14 +170,14 @@ void DebeziumTransaction::append_end(std::string& out, const DebeziumEncoder& ta
   out += '}';
 }
 
-void DebeziumTransaction::append_snapshot_end(std::string& out, const DebeziumEncoder& table,
-                                              pg::Lsn mark, pg::Timestamp time) const {
+void DebeziumTransaction::append_found_end(std::string& out, const DebeziumEncoder& table, Op op,
+                                           pg::Lsn mark, pg::Timestamp time) const {
   const Times times = times_of(time);
   const std::string sequence = fmt::format(R"("[\"{}\",\")", mark.value);
   out += ',';
-  append_source(out, times, sequence, mark, table.source_json_, "null", true);
+  append_source(out, times, sequence, mark, table.source_json_, "null", op == Op::snapshot);
   out += ",\"transaction\":null,\"op\":\"";
-  out += op_codes[static_cast<std::size_t>(Op::snapshot)];
+  out += op_codes[static_cast<std::size_t>(op)];
   out += "\",";
   out += times.millis;
   out += times.finer;

@@ -23,6 +23,16 @@ enum class Failpoint {
   order_read,           // an order for snapshots has been read, and is not saved
   order_saved,          // it is saved
   publication_altered,  // tables have joined the publication, where is not read yet
+  diff_reading,         // a round of snapshot-diff has read another row
+  diff_state_written,   // a table's next state is written, its round is not
+  diff_round_written,   // the round is written, and not announced
+  diff_round_saved,     // its place in the stream is saved, nothing of it is sent
+  diff_acked,           // all of it is acknowledged, which is not saved
+  diff_done,            // that is saved, and what is old is not removed
+  before_batch,         // a polled batch is about to be saved
+  batch_saved,          // it is saved, nothing of it is sent
+  batch_stored,         // it is acknowledged, which is not saved
+  before_removal,       // published rows are about to be deleted
 };
 
 void pass(Failpoint failpoint);

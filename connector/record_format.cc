@@ -37,7 +37,7 @@ void RecordFormat::write_snapshot(std::string& out, const Table& table, const Ta
                                   std::uint64_t number) const {
   if (table.debezium) {
     table.debezium->snapshot(out, row);
-    debezium_->append_snapshot_end(out, *table.debezium, mark.commit_lsn(), read_at_);
+    debezium_->append_found_end(out, *table.debezium, Op::snapshot, mark.commit_lsn(), read_at_);
   } else {
     json.snapshot(out, row);
     mark.append_position(out, mark.commit_lsn(), number);

@@ -60,6 +60,20 @@ class RecordFormat {
   // The same of a snapshot's row, whole; `mark` has begin_snapshot().
   void write_snapshot(std::string& out, const Table& table, const TableEncoder& json,
                       const TransactionEncoder& mark, pg::Row row, std::uint64_t number) const;
+  // A change that is of no transaction, but was found at `mark`; whole, as write_snapshot() is.
+  template <class Encode>
+  void write_found(std::string& out, const Table& table, const TableEncoder& json,
+                   const TransactionEncoder& mark, Op op, std::uint64_t number,
+                   Encode encode) const {
+    if (table.debezium) {
+      encode(*table.debezium, out);
+      debezium_->append_found_end(out, *table.debezium, op, mark.commit_lsn(), read_at_);
+    } else {
+      encode(json, out);
+      mark.append_position(out, mark.commit_lsn(), number);
+      mark.append_end(out, false);
+    }
+  }
   // Whether the update is two records here: the row under its old key is gone, and there is one
   // under the new.
   bool is_two(const TableEncoder& json, const pg::Update& change) const {

@@ -20,6 +20,7 @@
 #include "connector/server_choice.h"
 #include "connector/snapshot_store.h"
 #include "connector/stop.h"
+#include "connector/stream_setup.h"
 #include "connector/subject.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
@@ -54,29 +55,6 @@ Waited wait_for_slot(pqxx::connection& sql, const std::string& name, const Wakeu
     wakeup.wait_for(short_wait ? milliseconds(25) : milliseconds(200));
   }
   return Waited::interrupted;
-}
-
-void warn(const Findings& findings) {
-  for (const Finding& finding : findings) {
-    if (finding.verdict == Verdict::warn) spdlog::warn("{}", finding.detail);
-  }
-}
-
-// Nothing when it does not exist and may be created.
-std::optional<publisher::StreamInfo> require_stream(const Config& config,
-                                                    publisher::Connection& nats) {
-  require(payload_findings(config, nats.max_payload()));
-  auto info = publisher::stream_info(nats, config.stream.name);
-  const Findings findings = stream_findings(config, info);
-  warn(findings);
-  require(findings);
-  return info;
-}
-
-publisher::StreamInfo create_stream(const Config& config, publisher::Connection& nats) {
-  const publisher::StreamSettings wanted = stream_settings(config);
-  spdlog::info("creating stream {} for {}", wanted.name, fmt::join(wanted.subjects, ", "));
-  return publisher::create_stream(nats, wanted);
 }
 
 void create_slot(const Config& config, Session& session, const Resume& plan, bool first) {
@@ -223,13 +201,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
     if (!info) info = require_stream(config, *session.nats);  // a leader may have caught up
   }
   if (!info) info = create_stream(config, *session.nats);
-  const int replicas = session.key.ensure_bucket(*session.nats, info->replicas);
-  if (start.first && replicas < info->replicas) {
-    spdlog::warn(
-        "the key-value bucket walferry has {} of the stream's {} replicas: the position is "
-        "not as safe as the records. What to do: nats stream edit KV_walferry --replicas={}",
-        replicas, info->replicas, info->replicas);
-  }
+  const int replicas = ensure_bucket(session.key, *session.nats, *info, start.first);
   load_joined(config, session);
   if (start.first) {
     cover(config, session, coverage, true);

@@ -88,8 +88,68 @@ void add_postgres(Page& page, const StatusReport& report) {
   page.heading("postgres", fmt::format("{}, {}", report.version, report.server), "");
   page.line("WAL end",
             report.wal_end.valid() ? to_string(report.wal_end) : "unknown: a standby in recovery");
+  if (report.slotless()) return;
   add_slot(page, report);
   add_marks(page, report);
+}
+
+std::string rows_in_words(std::uint64_t rows) {
+  const bool more = rows >= PollReport::most_pending;
+  return fmt::format("{}{} row{}", more ? "at least " : "", human_number(rows),
+                     rows == 1 ? "" : "s");
+}
+
+void add_poll(Page& page, const StatusReport& report) {
+  const PollReport& poll = *report.poll;
+  if (!report.saved_error.empty()) {
+    page.heading("outbox", report.saved_error, page.palette().red);
+    return;
+  }
+  page.heading("outbox",
+               poll.batch == 0 ? "no batch yet"
+                               : fmt::format("batch {}{}, message {}", human_number(poll.batch),
+                                             poll.open ? " is being published" : "",
+                                             human_number(poll.last.value)),
+               "");
+  if (poll.pending) page.line("pending", rows_in_words(*poll.pending));
+}
+
+std::string changes_in_words(const DiffWork::Table& table) {
+  std::string words;
+  const auto add = [&](std::uint64_t count, const char* what) {
+    if (count == 0) return;
+    words += fmt::format("{}{} {}{}", words.empty() ? "" : ", ", human_number(count), what,
+                         count == 1 ? "" : "s");
+  };
+  add(table.inserts, "insert");
+  add(table.updates, "update");
+  add(table.deletes, "delete");
+  add(table.snapshots, "snapshot row");
+  return words.empty() ? "no changes" : words;
+}
+
+void add_diff(Page& page, const StatusReport& report) {
+  if (!report.saved_error.empty()) {
+    page.heading("rounds", report.saved_error, page.palette().red);
+    return;
+  }
+  const DiffWork& work = report.diff->work;
+  if (work.tables.empty()) {
+    page.heading("rounds", "none yet", page.palette().yellow);
+    return;
+  }
+  const bool open = !work.rounds.empty() && !work.rounds.back().end;
+  page.heading(
+      "rounds",
+      open ? fmt::format("the one at {} is being published", to_string(work.rounds.back().lsn))
+           : fmt::format("{} tables", work.tables.size()),
+      "");
+  for (const auto& [name, table] : work.tables) {
+    page.line(readable_name(name),
+              fmt::format("round at {} ({}), {} rows, {}, {:.3f} s", to_string(table.lsn),
+                          to_the_second(table.at), human_number(table.rows),
+                          changes_in_words(table), table.seconds));
+  }
 }
 
 void add_last(Page& page, const StatusReport& report) {
@@ -170,6 +230,8 @@ void add_nats(Page& page, const StatusReport& report) {
                   (stream.replicas > 1 ? fmt::format(", {} replicas", stream.replicas) : ""));
     if (report.last) add_last(page, report);
   }
+  if (report.poll) return add_poll(page, report);
+  if (report.diff) return add_diff(page, report);
   add_saved(page, report);
   add_snapshots(page, report);
 }
@@ -195,6 +257,33 @@ Json slot_json(const StatusReport& report) {
   json["retained_bytes"] = slot.retained_bytes;
   json["safe_wal_bytes"] = or_null(slot.safe_wal_bytes);
   return json;
+}
+
+Json poll_json(const PollReport& poll) {
+  Json json{{"capture", "poll"}, {"batch", poll.batch}, {"publishing", poll.open}};
+  json["pending_rows"] = or_null(poll.pending);
+  json["writer_pid"] = poll.writer ? Json(poll.writer->pid) : Json(nullptr);
+  json["last_poll_seconds"] = poll.writer ? or_null(poll.writer->idle_seconds) : Json(nullptr);
+  json["last_seq"] = poll.last.value;
+  return json;
+}
+
+Json diff_json(const DiffWork& work) {
+  Json tables = Json::array();
+  for (const auto& [name, table] : work.tables) {
+    tables.push_back({{"table", readable_name(name)},
+                      {"lsn", to_string(table.lsn)},
+                      {"at", table.at},
+                      {"seconds", table.seconds},
+                      {"rows", table.rows},
+                      {"inserts", table.inserts},
+                      {"updates", table.updates},
+                      {"deletes", table.deletes},
+                      {"snapshots", table.snapshots},
+                      {"read", table.read}});
+  }
+  const bool open = !work.rounds.empty() && !work.rounds.back().end;
+  return {{"capture", "diff"}, {"publishing", open}, {"tables", std::move(tables)}};
 }
 
 Json marks_json(const StatusReport& report) {
@@ -290,7 +379,16 @@ std::optional<std::uint64_t> StatusReport::lag_bytes() const {
 
 std::string status_text(const StatusReport& report, const Palette& palette) {
   Page page(palette);
-  if (report.running()) {
+  if (report.slotless() && report.running()) {
+    const pg::LockHolder& writer = **report.writer();
+    page.heading(
+        "walferry",
+        fmt::format("running (the session with pid {} holds the writer's lock)", writer.pid),
+        palette.green);
+    if (report.poll && writer.idle_seconds) {
+      page.line("last poll", human_age(std::max(0.0, *writer.idle_seconds)) + " ago at most");
+    }
+  } else if (report.running()) {
     page.heading("walferry",
                  fmt::format("running (its session has pid {})", report.slot->active_pid),
                  palette.green);
@@ -310,7 +408,7 @@ std::string status_text(const StatusReport& report, const Palette& palette) {
 std::string status_json(const StatusReport& report, bool one_line) {
   Json json;
   json["running"] = report.postgres_error.empty() ? Json(report.running()) : Json(nullptr);
-  json["lag_bytes"] = or_null(report.lag_bytes());
+  json["lag_bytes"] = report.slotless() ? Json(nullptr) : or_null(report.lag_bytes());
   // At most: the age of the last record, where anything at all may be waiting.
   const bool caught_up = report.lag_bytes() == 0U;
   json["lag_seconds"] = caught_up     ? Json(0)
@@ -320,8 +418,14 @@ std::string status_json(const StatusReport& report, bool one_line) {
   if (report.postgres_error.empty()) {
     json["postgres"]["version"] = report.version;
     json["postgres"]["wal_lsn"] = text_or_null(report.wal_end);
-    json["slot"] = slot_json(report);
+    json["slot"] = report.slotless() ? Json(nullptr) : slot_json(report);
     json["marks"] = marks_json(report);
+    if (report.diff) {
+      json["diff"] = diff_json(report.diff->work);
+      json["diff"]["writer_pid"] =
+          report.diff->writer ? Json(report.diff->writer->pid) : Json(nullptr);
+    }
+    if (report.poll) json["outbox"] = poll_json(*report.poll);
   } else {
     json["postgres"]["error"] = report.postgres_error;
     json["slot"] = nullptr;

@@ -3,42 +3,22 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <chrono>
-#include <random>
 #include <utility>
 
+#include "connector/diff.h"
 #include "connector/log.h"
+#include "connector/poll.h"
+#include "connector/poll_verbs.h"
 #include "connector/pump.h"
 #include "connector/reload.h"
 #include "connector/remedy.h"
+#include "connector/retry.h"
 #include "connector/session.h"
 #include "pg/error.h"
-#include "publisher/error.h"
 
 namespace connector {
 namespace {
-
-using std::chrono::milliseconds;
-
-// Jittered, growing by half: quick after a blip, patient in an outage.
-class Backoff {
- public:
-  milliseconds next() {
-    std::uniform_real_distribution<double> jitter(0.5, 1.0);
-    const milliseconds delay(
-        static_cast<long>(static_cast<double>(current_.count()) * jitter(random_)));
-    current_ = std::min(current_ * 3 / 2, longest);
-    return delay;
-  }
-  void reset() { current_ = shortest; }
-
- private:
-  static constexpr milliseconds shortest{100};
-  static constexpr milliseconds longest{30'000};
-  milliseconds current_ = shortest;
-  std::mt19937 random_{std::random_device{}()};
-};
 
 class Supervisor {
  public:
@@ -105,7 +85,7 @@ class Supervisor {
     // What the operator allowed was for the gap that was there, not for one to come.
     start_.permissions = {};
     start_.first = false;
-    streamed_ = true;
+    retry_.reached();
     if (command_.until_current && !until_) {
       until_ = start_.wal_end;
       spdlog::info("running until {}", to_string(*until_));
@@ -121,10 +101,7 @@ class Supervisor {
       return ended != Pump::Ended::reloaded;
     } catch (...) {
       const bool lived = std::chrono::steady_clock::now() - began > std::chrono::minutes(1);
-      if (pump.stored() > 0 || lived) {
-        backoff_.reset();
-        refusals_ = 0;  // not before: who may read, but not publish, gets as far as the pump
-      }
+      if (pump.stored() > 0 || lived) retry_.worked();
       throw;
     }
   }
@@ -142,16 +119,7 @@ class Supervisor {
 
   // The exit code, when trying again would not help.
   std::optional<Exit> fail(const std::exception& error) {
-    Remedy remedy = remedy_for(error);
-    // One nkey or creds signature in 256 of nats.c before 3.8 is wrong, and a changed password
-    // reaches the servers one after the other.
-    const auto* nats = dynamic_cast<const publisher::Error*>(&error);
-    const bool refused = nats != nullptr && nats->failure() == publisher::Failure::refused;
-    if (refused && ++refusals_ < refusals_allowed) remedy.retry = true;
-    // A handshake that a restarting server breaks off looks like one that fails for good; a server
-    // that was reached before had the right certificates.
-    const bool handshake = nats != nullptr && nats->failure() == publisher::Failure::handshake;
-    if (handshake && (streamed_ || ++refusals_ < refusals_allowed)) remedy.retry = true;
+    Remedy remedy = retry_.judge(error);
     if (needs_whole_transactions(error)) {
       start_.without_streaming = true;
       remedy.retry = true;
@@ -160,27 +128,16 @@ class Supervisor {
           "its own disk what exceeds its logical_decoding_work_mem" +
           (remedy.hint.empty() ? "" : "; " + remedy.hint);
     }
-    const std::string what = one_line(error.what());
     // Seen only once WAL is read: the slot is there, and what it must read is not.
     if (remedy.code == Exit::position_lost && dynamic_cast<const pg::Error*>(&error) != nullptr &&
         command_.accept_gap && !renewed_) {
-      spdlog::warn("accepted: {}", what);
+      spdlog::warn("accepted: {}", one_line(error.what()));
       renewed_ = true;
       start_.permissions = {.accept_gap = true, .renew_slot = true};
       return std::nullopt;
     }
-    if (!remedy.retry) {
-      spdlog::error("{}{}{}", what, remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
-      return remedy.code;
-    }
-    const milliseconds delay = backoff_.next();
-    spdlog::warn("{}{}{}; trying again in {} ms", what, remedy.hint.empty() ? "" : ": ",
-                 remedy.hint, delay.count());
-    wakeup_.wait_for(delay);
-    return std::nullopt;
+    return retry_.after(error, remedy, wakeup_);
   }
-
-  static constexpr int refusals_allowed = 3;
 
   Config config_;
   std::optional<Config> changed_;
@@ -189,9 +146,7 @@ class Supervisor {
   Wakeup& wakeup_;
   Start start_;
   std::optional<pg::Lsn> until_;
-  Backoff backoff_;
-  int refusals_ = 0;
-  bool streamed_ = false;
+  Retry retry_;
   bool renewed_ = false;
   bool streaming_ = false;  // in the last session
 };
@@ -199,6 +154,18 @@ class Supervisor {
 }  // namespace
 
 int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
+  if (config.slotless()) {
+    if (const std::string wrong = needs_slot(command); !wrong.empty()) {
+      spdlog::error("{}. What to do: run --once, or without it", wrong);
+      return static_cast<int>(Exit::usage);
+    }
+    return supervise_slotless(config, command, wakeup,
+                              config.is_diff() ? diff_capture : poll_capture);
+  }
+  if (command.once) {
+    spdlog::error("--once is for captures without a slot. What to do: run --until current");
+    return static_cast<int>(Exit::usage);
+  }
   return Supervisor(config, command, wakeup).run();
 }
 

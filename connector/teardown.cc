@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -17,11 +18,15 @@
 #include <vector>
 
 #include "connector/attach.h"
+#include "connector/diff_store.h"
+#include "connector/diff_verbs.h"
 #include "connector/interrupt.h"
 #include "connector/marks.h"
+#include "connector/poll_resume.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
+#include "connector/slotless.h"
 #include "connector/stop.h"
 #include "connector/terminal.h"
 #include "connector/verbs.h"
@@ -38,7 +43,8 @@ class Teardown {
   int run(bool yes) {
     look_at_postgres();
     look_at_nats();
-    if (!slot_info_ && marks_.empty() && publications_.empty() && !saved_) {
+    has_files_ = config_.is_diff() && std::filesystem::exists(diff_folder(config_));
+    if (!slot_info_ && marks_.empty() && publications_.empty() && !saved_ && !has_files_) {
       fmt::print("nothing to drop{}\n", nats_ ? "" : " in PostgreSQL");
       return conclude();
     }
@@ -54,6 +60,7 @@ class Teardown {
  private:
   void look_at_postgres() {
     sql_ = attach_postgres(config_);
+    if (config_.slotless()) return look_for_writer();
     const pg::ServerInfo server = pg::server_info(*sql_);
     slot_info_ = pg::slot_info(*sql_, slot_);
     if (slot_info_) {
@@ -87,6 +94,16 @@ class Teardown {
     }
   }
 
+  // Without a slot there is nothing of ours in PostgreSQL.
+  void look_for_writer() {
+    const auto writer = pg::advisory_lock_holder(*sql_, writer_lock_key(config_));
+    if (!writer) return;
+    throw Stop(Exit::precondition,
+               fmt::format("the writer's lock of \"{}\" is held by the session with pid {}", slot_,
+                           writer->pid),
+               "stop the walferry that writes");
+  }
+
   void look_at_nats() {
     try {
       nats_ = attach_nats(config_);
@@ -113,6 +130,7 @@ class Teardown {
                                human_bytes(mark.info.retained_bytes)));
     }
     for (const std::string& name : publications_) line("publication", name);
+    if (has_files_) line("states", diff_folder(config_));
     if (saved_) {
       line("saved position", fmt::format("{} ({})", key_.name(), nats_->connected_url()));
     }
@@ -143,14 +161,17 @@ class Teardown {
       pg::drop_slot(*sql_, mark.slot);
       fmt::print("dropped mark {}\n", mark.name);
     }
-    {
+    if (!config_.slotless()) {
       pqxx::nontransaction work(*sql_);
       work.exec("SET lock_timeout = '2s'");
     }
-    for (const std::string& name : pg::drop_publications(*sql_, config_.source.publication)) {
-      fmt::print("dropped publication {}\n", name);
+    drop_publications();
+    if (has_files_) {
+      remove_diff_files(config_);
+      fmt::print("removed the states in {}\n", diff_folder(config_));
     }
     if (saved_) {
+      if (config_.polls()) purge_archives();
       key_.purge(*nats_);
       shapes_key(config_).purge(*nats_);
       joined_key(config_).purge(*nats_);
@@ -160,6 +181,20 @@ class Teardown {
     if (stream_ && stream_->messages > 0) {
       fmt::print("run begins anew with another stream, or in this one with --accept-gap\n");
     }
+  }
+
+  void drop_publications() {
+    if (config_.slotless()) return;
+    for (const std::string& name : pg::drop_publications(*sql_, config_.source.publication)) {
+      fmt::print("dropped publication {}\n", name);
+    }
+  }
+
+  void purge_archives() {
+    const auto text = key_.get(*nats_).value;
+    if (!text) return;
+    const PollWork work = parse_poll_work(parse_slotless_position(*text, "poll").work);
+    for (const PollArchive& archive : work.archives) archive_key(config_, archive).purge(*nats_);
   }
 
   int conclude() const {
@@ -182,6 +217,7 @@ class Teardown {
   std::vector<Mark> marks_;
   std::vector<std::string> publications_;
   bool saved_ = false;
+  bool has_files_ = false;  // of snapshot-diff
   std::optional<publisher::StreamInfo> stream_;
 };
 

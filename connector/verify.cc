@@ -34,10 +34,12 @@
 #include <cstdio>
 
 #include "connector/attach.h"
+#include "connector/diff_verbs.h"
 #include "connector/interrupt.h"
 #include "connector/preconditions.h"
 #include "connector/row_entries.h"
 #include "connector/row_fold.h"
+#include "connector/session.h"
 #include "connector/stop.h"
 #include "connector/table_selection.h"
 #include "connector/verbs.h"
@@ -75,7 +77,9 @@ class Verification {
   Exit run() {
     const pg::ServerInfo server = pg::server_info(*sql_);
     if (server.in_recovery) {
-      throw Stop(Exit::precondition, "PostgreSQL is in recovery, and the slot is elsewhere",
+      throw Stop(Exit::precondition,
+                 config_.is_diff() ? "PostgreSQL is in recovery, and verify needs the primary"
+                                   : "PostgreSQL is in recovery, and the slot is elsewhere",
                  "give source.dsn the primary");
     }
     if (!publisher::stream_info(*nats_, config_.stream.name)) {
@@ -83,7 +87,9 @@ class Verification {
                  "`walferry run` creates it; or correct stream.name");
     }
     read_tables(chosen_tables(config_, command_, *sql_));
-    const auto last = last_before(config_, *sql_, *nats_, names(), end_, [this] { go_on(); });
+    const auto last = config_.is_diff()
+                          ? last_of_rounds()
+                          : last_before(config_, *sql_, *nats_, names(), end_, [this] { go_on(); });
     ExternalSort stream_rows(dir_);
     StreamFolder folder(config_, tables_, *view_, stream_rows);
     read_stream(folder, last);
@@ -110,6 +116,19 @@ class Verification {
     if (wakeup_.stop_requested()) throw Stop(Exit::failed, stopped_before, "");
   }
 
+  // What has changed since the last round differs: the next one publishes it.
+  publisher::StreamSequence last_of_rounds() {
+    pg::Lsn newest;
+    for (const auto& [name, table] : saved_diff_work(position_key(config_).get(*nats_)).tables) {
+      newest = std::max(newest, table.lsn);
+    }
+    spdlog::info(
+        "the stream is as of the round at {}; what has changed since then differs, until "
+        "the next round publishes it",
+        to_string(newest));
+    return publisher::stream_info(*nats_, config_.stream.name)->last;
+  }
+
   TableNames names() const {
     TableNames names;
     for (const VerifiedTable& table : tables_) {
@@ -130,12 +149,14 @@ class Verification {
     }
     pg::TableReader reader = pg::TableReader::open(config_.source.dsn);
     reader.lock(reads);
-    const pg::Lsn before = pg::flushed_wal_lsn(*sql_);
+    pg::Lsn before = pg::flushed_wal_lsn(*sql_);
     pg::TableReader::Snapshot snapshot = reader.look();
+    if (config_.is_diff()) before = snapshot.after;  // a round's place is that of its snapshot
     end_ = snapshot.after;
     view_.emplace(std::move(snapshot.visible), before, next_xid(*sql_));
     for (const pg::ReadTable& table : reads) {
-      const pg::Relation shape = reader.shape(table);
+      pg::Relation shape = reader.shape(table);
+      if (config_.is_diff()) as_compared(shape);
       std::vector<std::string> key;
       if (shape.identity == pg::ReplicaIdentity::full) key = pg::primary_key(*sql_, table.id);
       tables_.emplace_back(config_, *selection.find(table.schema, table.name), table, shape, key,
@@ -152,6 +173,15 @@ class Verification {
     }
     reader.end();
     lines_.rewind();
+  }
+
+  // Without a usable identity, snapshot-diff tells rows apart by the primary key, or whole.
+  static void as_compared(pg::Relation& shape) {
+    const bool keyed = std::any_of(shape.columns.begin(), shape.columns.end(),
+                                   [](const pg::Column& column) { return column.key; });
+    if (keyed) return;
+    shape.identity = pg::ReplicaIdentity::full;
+    for (pg::Column& column : shape.columns) column.key = true;
   }
 
   void read_stream(StreamFolder& folder, publisher::StreamSequence last) {

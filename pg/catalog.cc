@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "pg/conninfo.h"
+#include "pg/writer_lock.h"
 
 namespace pg {
 namespace {
@@ -126,6 +127,25 @@ ServerInfo server_info(pqxx::connection& sql) {
   info.sender_timeout_ms = row["timeout"].as<std::uint64_t>(0);
   info.max_slot_wal_keep_mb = row["keep"].as<std::int64_t>(-1);
   return info;
+}
+
+SystemIdentity system_identity(pqxx::connection& sql) {
+  const pqxx::result result = query(sql, R"(
+    SELECT (SELECT system_identifier FROM pg_control_system()) AS system,
+           CASE WHEN pg_is_in_recovery() THEN (SELECT timeline_id FROM pg_control_checkpoint())
+                ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int
+           END AS timeline,
+           CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                ELSE pg_current_wal_flush_lsn() END AS flushed)");
+  const pqxx::row row = result[0];
+  return {.system_id = row["system"].c_str(),
+          .timeline = Timeline(row["timeline"].as<std::uint32_t>()),
+          .wal_flushed = lsn(row["flushed"]).value_or(Lsn())};
+}
+
+bool holds_advisory_lock(pqxx::connection& sql, int pid, std::int64_t key) {
+  const auto holder = advisory_lock_holder(sql, key);
+  return holder && holder->pid == pid;
 }
 
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "pg/change.h"
+#include "pg/replication.h"
 #include "pg/types.h"
 #include "pg/visibility.h"
 
@@ -66,6 +67,10 @@ struct TableInfo {
 std::unique_ptr<pqxx::connection> connect_sql(const std::string& dsn);
 
 ServerInfo server_info(pqxx::connection& sql);
+// As IDENTIFY_SYSTEM says, for a role without REPLICATION; on a standby too.
+SystemIdentity system_identity(pqxx::connection& sql);
+// Whether the session with that pid, of this server, holds that advisory lock.
+bool holds_advisory_lock(pqxx::connection& sql, int pid, std::int64_t key);
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot);
 // The slots whose names begin so, by name.
 std::map<std::string, SlotInfo> slots_beginning(pqxx::connection& sql, const std::string& prefix);

@@ -219,10 +219,33 @@ TEST(ConfigRefuses, Tables) {
        {"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\nsnapshot = \"nver\"\n",
         "f.toml:4: table.snapshot: \"nver\" is not known; use \"initial\" or \"never\""},
        {with_in_table("[table.diff]\ninterval = \"1s\""),
-        "f.toml:5: table.diff: not built yet in this version"},
+        "f.toml:5: table.diff: needs capture = \"diff\"; write that, or leave this table out"},
        {with_in_table("[snapshot]\nchunk = 1"), "f.toml:6: snapshot.chunk: unknown key"},
        {with_in_table("[snapshot]\nworkers = 0"), "f.toml:6: snapshot.workers: "},
        {with_in_table("[snapshot]\nchunk_rows = 1000001"), "f.toml:6: snapshot.chunk_rows: "}});
+}
+
+TEST(ConfigRefuses, Diffs) {
+  const std::string diff =
+      "source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\ncapture = \"diff\"\n";
+  expect_refusals(
+      {{"source.dsn = \"dbname=app\"\n[[table]]\nname = \"a.b\"\ncapture = \"dif\"\n",
+        "f.toml:4: table.capture: \"dif\" is not known; use \"wal\" or \"diff\""},
+       {diff + "snapshot = \"never\"",
+        "f.toml:5: table.snapshot: does not go together with capture = \"diff\""},
+       {diff + "[table.diff]\ninterval = \"10ms\"", "f.toml:6: table.diff.interval: "},
+       {diff + "[table.diff]\nfirst = \"none\"", "f.toml:6: table.diff.first: "},
+       {diff + "[table.diff]\nevery = \"1s\"", "f.toml:6: table.diff.every: unknown key"},
+       {diff + "[[table]]\nname = \"a.c\"",
+        "f.toml:2: table: \"a\".\"b\" has capture = \"diff\" and \"a\".\"c\" has \"wal\"; each "},
+       {diff + "[[outbox]]\ntable = \"a.o\"",
+        "f.toml:5: outbox: does not go together with a [[table]] whose capture is \"diff\""},
+       {diff + "[diff]\nstate_dir = \"here\"",
+        "f.toml:6: diff.state_dir: \"here\" is no absolute path"},
+       {"publish.pack = \"transaction\"\n" + diff,
+        "f.toml:1: publish: does not go together with capture = \"diff\""},
+       {"source.messages = [\"m\"]\n" + diff,
+        "f.toml:1: source: does not go together with capture = \"diff\""}});
 }
 
 TEST(ConfigRefuses, Outboxes) {
@@ -293,9 +316,7 @@ struct Unbuilt {
 
 TEST(Config, UnbuiltKeysTakeOnlyTheValueThatMeansWithoutThem) {
   const Unbuilt unbuilt[] = {
-      {"table", "capture", "\"wal\"", "\"diff\""},
       {"http", "listen", "\"\"", "\"127.0.0.1:9187\""},
-      {"diff", "state_dir", "\"/var/lib/walferry\"", "\"/tmp\""},
   };
   for (const Unbuilt& u : unbuilt) {
     const bool in_table = u.section == "table";

@@ -1,0 +1,407 @@
+#include "connector/diff.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "connector/diff_encoder.h"
+#include "connector/diff_findings.h"
+#include "connector/diff_messages.h"
+#include "connector/diff_round.h"
+#include "connector/diff_store.h"
+#include "connector/diff_work.h"
+#include "connector/failpoint.h"
+#include "connector/message_writer.h"
+#include "connector/session.h"
+#include "connector/stop.h"
+#include "connector/stream_setup.h"
+#include "connector/table_selection.h"
+#include "outbox/checked_file.h"
+#include "pg/catalog.h"
+#include "pg/error.h"
+#include "publisher/tail.h"
+
+namespace connector {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using publisher::StreamSequence;
+using std::chrono::milliseconds;
+
+// A stop was requested while a round was made: what there is of it is dropped.
+struct Interrupted {};
+
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+class DiffRun {
+ public:
+  DiffRun(const Config& config, SlotlessSession& session, Wakeup& wakeup)
+      : config_(config),
+        session_(session),
+        wakeup_(wakeup),
+        store_(config),
+        reader_(pg::SqlSession::open(config.source.dsn)),
+        format_(config, session.sql->dbname(), types_),
+        outlet_(config, session, wakeup),
+        writer_(
+            config, [](std::string&, bool) {},
+            [this](const HeldRecord& held, const char* id) {
+              return format_.headers(held.op, id, held.event_subject);
+            },
+            [this](const Message& message) { send(message); }) {
+    require_same_server();
+  }
+
+  SlotlessEnded run(bool once) {
+    begin();
+    if (!catch_up()) return SlotlessEnded::stopped;
+    while (!wakeup_.stop_requested() && !wakeup_.reload_requested()) {
+      const auto due = due_tables(once);
+      if (!due.empty()) {
+        if (!round(due)) return SlotlessEnded::stopped;
+      }
+      tidy();
+      if (once) return SlotlessEnded::finished;
+      wait();
+    }
+    return SlotlessEnded::stopped;
+  }
+
+ private:
+  // With several hosts in source.dsn, the tables might be read elsewhere than where the lock is.
+  void require_same_server() {
+    const pg::PgResult held = reader_.exec(
+        fmt::format("SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = {0} "
+                    "AND objsubid = 1 AND classid::bigint = ({1}::bigint >> 32) & 4294967295 "
+                    "AND objid::bigint = {1}::bigint & 4294967295",
+                    session_.lock.pid(), writer_lock_key(config_)));
+    if (PQntuples(held.get()) == 0) {
+      throw pg::Error("the two sessions have come to different servers", "");
+    }
+  }
+
+  // ------------------------------------------------------------------------------- where to go on
+
+  // What is in the folder, what is saved, and what the stream has.
+  void begin() {
+    work_ = DiffWork::parse(session_.position().work);
+    if (session_.position().work.is_null()) {
+      const bool left_over = !store_.rounds().empty();
+      if (left_over) {
+        spdlog::warn("{} holds states of a position that is not saved any more: they are dropped",
+                     store_.folder());
+      }
+      store_.remove_all_but({}, nullptr);
+      // What the stream holds from before does not tell what it says of a table's rows.
+      work_.restart = session_.resume.anew && session_.stream.last > StreamSequence();
+      work_.newest_lost = newest_in_stream();
+      save();
+      return;
+    }
+    if (work_.rounds.empty()) return;
+    const DiffWork::Round& newest = work_.rounds.back();
+    const StreamSequence end = newest.end.value_or(StreamSequence());
+    const auto behind = rounds_behind(newest.lsn);
+    if (!behind.empty()) {
+      for (const DiffManifest& round : behind) {
+        work_.rounds.push_back({.lsn = round.lsn, .base = end, .end = {}});
+      }
+      manifest_ = behind.back();
+      return;
+    }
+    try {
+      manifest_ = store_.read_manifest(newest.lsn);
+    } catch (const outbox::FileError& error) {
+      lose(fmt::format("the files of the round at {} are lost ({})", to_string(newest.lsn),
+                       error.what()));
+    }
+  }
+
+  // Of a position that is not known any more. Its ids must not come again.
+  pg::Lsn newest_in_stream() {
+    if (session_.stream.messages == 0) return {};
+    const auto message =
+        publisher::get_message(*session_.nats, config_.stream.name, session_.stream.last);
+    const auto id = message ? id_of(*message, config_.source.slot) : std::nullopt;
+    if (!id) return {};
+    return pg::parse_hex16(std::string_view(*id).substr(0, 16)).value_or(pg::Lsn());
+  }
+
+  // Rounds that were written whole, each upon the one before, and of which the position does not
+  // know: nothing of them was published, or the position has gone back with the stream.
+  std::vector<DiffManifest> rounds_behind(pg::Lsn newest) {
+    std::vector<DiffManifest> behind;
+    for (const pg::Lsn lsn : store_.rounds()) {
+      if (lsn <= newest) continue;
+      try {
+        DiffManifest manifest = store_.read_manifest(lsn);
+        const pg::Lsn before = behind.empty() ? newest : behind.back().lsn;
+        if (manifest.parent == before) {
+          behind.push_back(std::move(manifest));
+        } else {
+          spdlog::warn("{} is of another history and is dropped", store_.round_file(lsn));
+        }
+      } catch (const outbox::FileError& error) {
+        spdlog::warn("a round that was not published is dropped: {}", error.what());
+      }
+    }
+    return behind;
+  }
+
+  // No table's state is known any more, so none is guessed: each begins again, and says so.
+  void lose(const std::string& what) {
+    spdlog::error("{}: every table begins again, with every row as a snapshot", what);
+    manifest_.reset();
+    work_.restart = true;
+    for (const DiffWork::Round& round : work_.rounds) {
+      work_.newest_lost = std::max(work_.newest_lost, round.lsn);
+    }
+    work_.rounds.clear();
+    save();
+  }
+
+  // Publishes what the stream has not got of the rounds that are kept. False when a stop was
+  // requested.
+  bool catch_up() {
+    const StreamSequence last = session_.stream.last;
+    const auto lacks = [&](const DiffWork::Round& round) {
+      return !round.end || *round.end > last;
+    };
+    const auto first = std::find_if(work_.rounds.begin(), work_.rounds.end(), lacks);
+    if (first == work_.rounds.end()) return true;
+    const StreamSequence accepted = session_.position().accepted;
+    if (last < first->base || (accepted > first->base && accepted > StreamSequence())) {
+      require_permission(*first, last);
+      return true;
+    }
+    for (auto round = first; round != work_.rounds.end(); ++round) {
+      const std::uint64_t stored = round == first ? last.value - round->base.value : 0;
+      if (round != first) round->base = outlet_.last_stored();
+      try {
+        if (!publish(*round, stored)) return false;
+      } catch (const outbox::FileError& error) {
+        lose(fmt::format("the round at {}, of which the stream has {} messages, is lost ({})",
+                         to_string(round->lsn), stored, error.what()));
+        return true;
+      }
+    }
+    return true;
+  }
+
+  void require_permission(const DiffWork::Round& first, StreamSequence last) {
+    const std::string what = fmt::format(
+        "the stream ends at message {}, and the oldest round that is still kept begins behind {}",
+        last.value, first.base.value);
+    if (!session_.accept_gap && last < first.base) {
+      throw Stop(Exit::position_lost, what,
+                 "`run --accept-gap` begins again: every table with every row as a snapshot");
+    }
+    lose(what);
+  }
+
+  // ---------------------------------------------------------------------------------- publishing
+
+  // The round's messages behind the first `stored` ones. False when a stop was requested; throws
+  // outbox::FileError before anything is sent.
+  bool publish(DiffWork::Round& round, std::uint64_t stored) {
+    const DiffManifest manifest = store_.read_manifest(round.lsn);
+    format_.begin_snapshot({.micros = manifest.read_at});
+    save();
+    pass(Failpoint::diff_round_saved);
+    RoundReader reader(store_.round_file(round.lsn));
+    skip_ = stored;
+    stopped_ = false;
+    DiffMessage message;
+    while (!stopped_ && reader.next(round.lsn, message)) {
+      if (message.schema) {
+        writer_.schema_alone(message.record, message.record.subject, message.record.body);
+      } else {
+        writer_.alone(message.record);
+      }
+    }
+    if (!outlet_.drain() || stopped_) return false;
+    if (skip_ > 0) {
+      throw Stop(Exit::position_lost,
+                 fmt::format("the stream has more messages behind the round at {} than that has: "
+                             "somebody else writes into it",
+                             to_string(round.lsn)),
+                 "find out who does; `run --accept-gap` goes on");
+    }
+    pass(Failpoint::diff_acked);
+    round.end = outlet_.last_stored();
+    round.acked_at = now_ms();
+    save();
+    pass(Failpoint::diff_done);
+    return true;
+  }
+
+  void send(const Message& message) {
+    if (stopped_) return;
+    if (skip_ > 0) {
+      if (--skip_ == 0) require_tail(message.envelope.message_id);
+      return;
+    }
+    stopped_ = !outlet_.publish(message.envelope);
+  }
+
+  // The last message that the stream has must be the one that is there by its number.
+  void require_tail(const std::string& id) {
+    const SlotlessResume& resume = session_.resume;
+    if (!resume.tail || resume.tail->sequence != session_.stream.last) return;
+    if (config_.source.slot + ":" + resume.tail_id == id) return;
+    throw Stop(Exit::position_lost,
+               fmt::format("the stream's last message is {}, and by its place it should be {}",
+                           resume.tail_id, id),
+               "restore publish.oversize, publish.max_message and publish.format to what they were "
+               "until the round is out; `run --accept-gap` begins again");
+  }
+
+  void save() {
+    session_.position().work = work_.to_json();
+    const StreamSequence last = outlet_.last_stored();
+    session_.position().last = last;
+    session_.save();
+  }
+
+  // ------------------------------------------------------------------------------------- rounds
+
+  // Those whose interval has passed, in the order of their names.
+  std::vector<DueTable> due_tables(bool all) {
+    const auto now = Clock::now();
+    if (now >= next_look_) {
+      next_look_ = now + std::chrono::minutes(1);
+      captured_.clear();
+      names_.clear();
+      for (const pg::TableInfo& table : resolve_diff(config_, *session_.sql).tables) {
+        const std::string name = quoted_name(table.schema, table.name);
+        captured_.push_back({.name = name,
+                             .schema = table.schema,
+                             .table = table.name,
+                             .config = selection_.find(table.schema, table.name)});
+        names_.insert(name);
+      }
+      // A table that is configured by name is not forgotten while it is gone.
+      for (const TableConfig& table : config_.tables) {
+        if (!table.pattern) names_.insert(quoted_name(table.schema, table.table));
+      }
+    }
+    std::vector<DueTable> due;
+    for (const DueTable& table : captured_) {
+      auto& next = next_round_[table.name];
+      if (!all && now < next) continue;
+      next = now + table.config->diff->interval;
+      due.push_back(table);
+    }
+    return due;
+  }
+
+  bool round(const std::vector<DueTable>& due) {
+    const auto began = Clock::now();
+    pg::Lsn last = work_.newest_lost;
+    for (const auto& round : work_.rounds) last = std::max(last, round.lsn);
+    for (const auto& [name, table] : work_.tables) last = std::max(last, table.lsn);
+    std::optional<DiffManifest> before = manifest_;
+    if (work_.restart) {
+      before.emplace();
+      for (const DueTable& table : captured_) before->tables[table.name].restart = true;
+    }
+    DiffRound round(config_, store_, *session_.sql, reader_, before ? &*before : nullptr, [this] {
+      if (wakeup_.stop_requested()) throw Interrupted();
+    });
+    std::optional<DiffManifest> made;
+    try {
+      made = round.run(due, names_, last);
+    } catch (const Interrupted&) {
+      return false;
+    }
+    for (const auto& [name, table] : round.tables()) work_.tables[name] = table;
+    std::erase_if(work_.tables, [&](const auto& table) { return !names_.contains(table.first); });
+    if (!made) {
+      save();
+      return true;
+    }
+    manifest_ = std::move(made);
+    work_.restart = false;
+    work_.rounds.push_back({.lsn = manifest_->lsn, .base = outlet_.last_stored(), .end = {}});
+    if (!publish(work_.rounds.back(), 0)) return false;
+    const double seconds = std::chrono::duration<double>(Clock::now() - began).count();
+    spdlog::debug("round at {}: {} messages, {:.3f} s", to_string(manifest_->lsn),
+                  manifest_->messages, seconds);
+    return true;
+  }
+
+  // Forgets rounds whose acks are older than replay_window, and states that are not the newest.
+  void tidy() {
+    if (work_.rounds.empty() || !work_.rounds.back().end) return;
+    const std::int64_t oldest = now_ms() - config_.source.replay_window.count();
+    bool forgotten = false;
+    while (work_.rounds.size() > 1 && work_.rounds.front().acked_at <= oldest) {
+      work_.rounds.erase(work_.rounds.begin());
+      forgotten = true;
+    }
+    if (forgotten) save();
+    if (tidied_ == work_.rounds.size() && !forgotten) return;
+    tidied_ = work_.rounds.size();
+    std::set<pg::Lsn> keep;
+    for (const auto& round : work_.rounds) keep.insert(round.lsn);
+    store_.remove_all_but(keep, manifest_ ? &*manifest_ : nullptr);
+  }
+
+  void wait() {
+    auto until = next_look_;
+    for (const auto& [name, next] : next_round_) until = std::min(until, next);
+    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    if (left > milliseconds(0)) wakeup_.wait_for(std::min(left, milliseconds(1000)));
+    outlet_.settle();
+  }
+
+  const Config& config_;
+  SlotlessSession& session_;
+  Wakeup& wakeup_;
+  const DiffStore store_;
+  pg::SqlSession reader_;
+  pg::TypeCatalog types_{[this](pg::TypeId type) { return pg::type_row(*session_.sql, type); }};
+  RecordFormat format_;
+  Outlet outlet_;
+  MessageWriter writer_;
+  TableSelection selection_{config_};
+
+  DiffWork work_;
+  std::optional<DiffManifest> manifest_;  // of the newest complete round
+  std::vector<DueTable> captured_;
+  std::set<std::string> names_;
+  std::map<std::string, Clock::time_point> next_round_;
+  Clock::time_point next_look_;
+  std::size_t tidied_ = 0;
+  std::uint64_t skip_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+SlotlessCapture diff_capture(const Config& config) {
+  return {.name = "diff",
+          .reads_standbys = true,
+          .settings = record_settings(config, {}),
+          .look =
+              [&config](pqxx::connection& sql) {
+                const Findings findings = diff_findings(config, sql);
+                warn(findings);
+                require(findings);
+              },
+          .run = [&config](SlotlessSession& session, Wakeup& wakeup,
+                           bool once) { return DiffRun(config, session, wakeup).run(once); }};
+}
+
+}  // namespace connector

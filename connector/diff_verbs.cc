@@ -1,0 +1,103 @@
+#include "connector/diff_verbs.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+
+#include "connector/attach.h"
+#include "connector/diff_findings.h"
+#include "connector/diff_store.h"
+#include "connector/remedy.h"
+#include "connector/session.h"
+#include "connector/slotless.h"
+#include "outbox/checked_file.h"
+#include "pg/conninfo.h"
+#include "publisher/tail.h"
+
+namespace connector {
+namespace {
+
+std::string what_run_does(const Config& config, const SlotlessResume& resume) {
+  if (resume.position.work.is_null()) return "run begins with each table's first round";
+  const DiffWork work = DiffWork::parse(resume.position.work);
+  if (work.restart) return "run begins again: every table with every row as a snapshot";
+  if (work.rounds.empty()) return "run begins with each table's first round";
+  const DiffWork::Round& newest = work.rounds.back();
+  if (!newest.end) return fmt::format("run goes on with the round at {}", to_string(newest.lsn));
+  const std::string folder = diff_folder(config);
+  std::error_code error;
+  if (!std::filesystem::exists(fmt::format("{}/{}.round", folder, pg::to_hex16(newest.lsn)),
+                               error)) {
+    return fmt::format(
+        "the files of the round at {} are not in {} (on this machine): run begins "
+        "again, every table with every row as a snapshot",
+        to_string(newest.lsn), folder);
+  }
+  return fmt::format("run goes on behind the round at {}, message {}", to_string(newest.lsn),
+                     newest.end->value);
+}
+
+}  // namespace
+
+Findings check_diff_postgres(const Config& config, PostgresView& seen) {
+  Findings found;
+  try {
+    seen.sql = attach_postgres(config);
+    found.push_back({Verdict::ok, "postgres", pg::describe(config.source.dsn), ""});
+    seen.server = pg::server_info(*seen.sql);
+    append(found, slotless_server_findings(*seen.server, true));
+    append(found, diff_findings(config, *seen.sql));
+    seen.identity = pg::system_identity(*seen.sql);
+  } catch (const std::exception& error) {
+    found.push_back(failed("postgres", error));
+  }
+  return found;
+}
+
+Findings check_diff_position(const Config& config, PostgresView& postgres, const NatsView& nats,
+                             Exit& code) {
+  if (!postgres.identity || !nats.complete) return {};
+  try {
+    SlotlessObserved seen{.saved = {},
+                          .capture = "diff",
+                          .slot = config.source.slot,
+                          .stream_name = config.stream.name,
+                          .stream = nats.stream.value_or(publisher::StreamInfo{}),
+                          .window = {},
+                          .system_id = postgres.identity->system_id,
+                          .timeline = postgres.identity->timeline,
+                          .settings = record_settings(config, {})};
+    if (nats.saved.value) seen.saved = parse_slotless_position(*nats.saved.value, seen.capture);
+    seen.window = publisher::read_back(*nats.nats, config.stream.name, seen.stream.first,
+                                       seen.stream.last, 1, config.publish.max_message);
+    const SlotlessResume resume = decide_slotless(seen);
+    Finding finding{Verdict::ok, "position", what_run_does(config, resume), ""};
+    if (!resume.notes.empty()) {
+      finding.verdict = Verdict::warn;
+      finding.detail += fmt::format("; {}", fmt::join(resume.notes, "; "));
+    }
+    return {finding};
+  } catch (const std::exception& error) {
+    code = remedy_for(error).code;
+    return {failed("position", error)};
+  }
+}
+
+DiffWork saved_diff_work(const publisher::KeyValueEntry& saved) {
+  if (!saved.value) return {};
+  return DiffWork::parse(parse_slotless_position(*saved.value, "diff").work);
+}
+
+void remove_diff_files(const Config& config) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(diff_folder(config), ignored)) return;
+  {
+    const DiffStore store(config);
+    store.remove_all_but({}, nullptr);
+    std::filesystem::remove(store.folder() + "/lock", ignored);
+  }
+  std::filesystem::remove(diff_folder(config), ignored);
+}
+
+}  // namespace connector
