@@ -207,7 +207,8 @@ std::string operations_of(const Config& config, const pg::TableInfo& table) {
 }
 
 Findings table_state(const Config& config, PostgresView& seen) {
-  const TableSelection::Resolved resolved = TableSelection(config).resolve(*seen.sql);
+  const TableSelection selection(config);
+  const TableSelection::Resolved resolved = selection.resolve(*seen.sql);
   Chosen chosen = choose(config, *seen.sql, resolved);
   const pg::PublicationPlan plan = pg::plan_publications(*seen.sql, config.source.publication,
                                                          resolved.tables, false, chosen.narrowings);
@@ -215,13 +216,18 @@ Findings table_state(const Config& config, PostgresView& seen) {
   append(found, snapshot_findings(config, resolved));
   append(found, std::move(chosen.problems));
   append(found, pattern_findings(config, *seen.sql, resolved.unfit));
-  append(found, identity_findings(resolved, plan));
+  append(found, identity_findings(config, resolved, plan));
   for (const pg::TableInfo& table : resolved.tables) {
     const std::string name = "table " + readable_name(quoted_name(table.schema, table.name));
     const bool said = std::any_of(found.begin(), found.end(),
                                   [&](const Finding& finding) { return finding.name == name; });
     if (said) continue;
-    const TableConfig* chooser = TableSelection(config).find(table.schema, table.name);
+    const TableConfig* chooser = selection.find(table.schema, table.name);
+    if (chooser != nullptr && chooser->outbox) {
+      found.push_back({Verdict::ok, name,
+                       "an outbox: each insert is an event for " + chooser->outbox->subject, ""});
+      continue;
+    }
     const bool first = chooser != nullptr && chooser->snapshot;
     found.push_back(
         {Verdict::ok, name,

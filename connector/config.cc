@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "connector/config_choice.h"
+#include "connector/config_outbox.h"
 #include "connector/config_reader.h"
 #include "connector/config_values.h"
 
@@ -241,10 +242,10 @@ Config read_document(const toml::table& document, Reader& reader) {
   std::map<TableKey, std::uint32_t> lines;
   const std::size_t tables =
       root.each("table", [&](Section& section) { read_table(section, config.tables, lines); });
-  if (tables == 0) {
-    root.problem("table", "is missing; write at least one [[table]] with a name");
+  read_outboxes(root, config);
+  if (tables == 0 && config.outboxes.empty()) {
+    root.problem("table", "is missing; write at least one [[table]] with a name, or an [[outbox]]");
   }
-  root.unbuilt_table("outbox");
   read_snapshot(root.table("snapshot"), config.snapshot);
   root.table("http").unbuilt("listen", "\"\"");
   root.table("diff").unbuilt("state_dir", "\"/var/lib/walferry\"");
@@ -321,7 +322,7 @@ Config parse_config(std::string_view text, const std::string& file_name) {
 
 std::vector<std::string> known_keys() {
   Reader reader("");
-  read_document(toml::parse("[[table]]"), reader);
+  read_document(toml::parse("[[table]]\n[[outbox]]"), reader);
   return reader.keys();
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -70,6 +71,25 @@ struct Operations {
   friend bool operator==(const Operations&, const Operations&) = default;
 };
 
+// An [[outbox]]: whose rows (or, with a prefix, which logical messages) are events.
+struct OutboxConfig {
+  std::string schema = {}, table = {};  // empty: the logical messages of `message_prefix`
+  std::string message_prefix = {};
+  std::string capture = "wal";                                   // "poll"
+  std::string subject = "events.{aggregate_type}.{event_type}";  // see SubjectTemplate
+  // The columns' names (of a message: its JSON members'). Where one of the defaults is missing,
+  // that of Debezium's event router stands for it; no headers are needed.
+  std::string id = "id";
+  std::string aggregate_type = "aggregate_type", aggregate_id = "aggregate_id";
+  std::string event_type = "event_type";
+  std::string payload = "payload";
+  std::string headers = "headers";  // empty: none
+  bool delete_after_publish = false;
+  std::chrono::milliseconds poll_interval{std::chrono::seconds(1)};
+  std::string replay_prefix = {};  // of a replay: stands in front of the subject, with its dot
+  friend bool operator==(const OutboxConfig&, const OutboxConfig&) = default;
+};
+
 // A [[table]]: its `name`, taken apart: each part literal or double-quoted; table "*" (unquoted) is
 // the pattern that takes every table of the schema; and what of its rows is published, how.
 struct TableConfig {
@@ -80,9 +100,10 @@ struct TableConfig {
   std::vector<std::string> exclude = {};  // all but these; not together with `columns`
   std::map<std::string, Mask> mask = {};
   Operations ops = {};
-  std::string where = {};             // an SQL expression; empty: all rows
-  std::vector<std::string> key = {};  // empty: the replica identity
-  bool snapshot = true;               // "initial": its rows are read first; false: "never"
+  std::string where = {};                   // an SQL expression; empty: all rows
+  std::vector<std::string> key = {};        // empty: the replica identity
+  bool snapshot = true;                     // "initial": its rows are read first; false: "never"
+  std::optional<OutboxConfig> outbox = {};  // its inserts are events, and nothing else is published
   friend bool operator==(const TableConfig&, const TableConfig&) = default;
 };
 
@@ -106,7 +127,8 @@ struct Config {
   NatsConfig nats;
   StreamConfig stream;
   PublishConfig publish;
-  std::vector<TableConfig> tables;
+  std::vector<TableConfig> tables;  // outboxes from WAL among them
+  std::vector<OutboxConfig> outboxes;
   SnapshotConfig snapshot;
   LogConfig log;
   friend bool operator==(const Config&, const Config&) = default;

@@ -15,7 +15,7 @@ struct Armed {
   std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 17> names = {"",
+constexpr std::array<std::string_view, 18> names = {"",
                                                     "before_publish",
                                                     "stored_unacked",
                                                     "acked_unsaved",
@@ -31,7 +31,8 @@ constexpr std::array<std::string_view, 17> names = {"",
                                                     "chunk_stored",
                                                     "progress_saved",
                                                     "order_read",
-                                                    "order_saved"};
+                                                    "order_saved",
+                                                    "publication_altered"};
 
 void read_environment(Armed& armed) {
   const char* setting = std::getenv("WALFERRY_FAILPOINT");

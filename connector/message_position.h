@@ -60,7 +60,8 @@ std::optional<pg::Position> parse_position(std::string_view text);
 inline constexpr const char* position_header = "Walferry-Position";
 inline constexpr const char* part_header = "Walferry-Part";
 inline constexpr const char* parts_header = "Walferry-Parts";
-inline constexpr const char* changes_header = "Walferry-Changes";  // of a pack
+inline constexpr const char* changes_header = "Walferry-Changes";        // of a pack
+inline constexpr const char* commit_time_header = "Walferry-Commit-Ts";  // of an event
 
 // Whether the message with that id, without "{slot}:", is a snapshot's:
 // "00000000016B3748:snapshot:…".

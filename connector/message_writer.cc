@@ -32,6 +32,7 @@ HeldRecord& MessageWriter::hold(pg::Position position) {
   held_.body.clear();
   held_.removal.clear();
   held_.headers.clear();
+  held_.event_headers.clear();
   held_.raw = false;
   return held_;
 }
@@ -175,8 +176,10 @@ void MessageWriter::refuse(const HeldRecord& record, const Piece& piece) const {
       fmt::format("{}, position {}{}: the record has {} bytes, and publish.max_message is {}",
                   record.source, to_string(record.position), key_for_log(record), piece.body.size(),
                   config_.publish.max_message),
-      "raise publish.max_message (and max_payload of nats-server), set publish.oversize to "
-      "\"split\" or \"omit\", or leave the table out");
+      record.raw ? "raise publish.max_message (and max_payload of nats-server), or set "
+                   "publish.oversize to \"split\" (nothing of it can be left out)"
+                 : "raise publish.max_message (and max_payload of nats-server), set "
+                   "publish.oversize to \"split\" or \"omit\", or leave the table out");
 }
 
 void MessageWriter::send(const MessagePosition& position, const std::string& source,
@@ -216,6 +219,7 @@ void MessageWriter::add_header(const char* name, std::string value) {
 
 void MessageWriter::add_headers_of(const HeldRecord& record) {
   for (const auto& [name, value] : record.headers) add_header(name, value);
+  for (const auto& [name, value] : record.event_headers) add_header(name.c_str(), value);
   if (record.raw) return;
   for (const auto& [name, value] : describe_(record, id_.c_str())) add_header(name, value);
 }

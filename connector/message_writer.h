@@ -40,6 +40,8 @@ struct HeldRecord {
   // Of a snapshot: "snapshot:public.orders:17", the end of its id. Empty: a change's.
   std::string snapshot;
   std::vector<std::pair<const char*, std::string>> headers;
+  // What an event brings along, whose names are data too.
+  std::vector<std::pair<std::string, std::string>> event_headers;
 };
 
 // One message, whole. Borrows; valid within the call.

@@ -104,13 +104,16 @@ Findings snapshot_findings(const Config& config, const TableSelection::Resolved&
   return found;
 }
 
-Findings identity_findings(const TableSelection::Resolved& resolved,
+Findings identity_findings(const Config& config, const TableSelection::Resolved& resolved,
                            const pg::PublicationPlan& plan) {
+  const TableSelection selection(config);
   // A publication of somebody else's stands alone, and takes the table with its updates.
   const bool alone = plan.publications.size() == 1;
   Findings found;
   for (const pg::TableInfo& table : resolved.tables) {
-    if (table.has_identity) continue;
+    const TableConfig* chooser = selection.find(table.schema, table.name);
+    const bool inserts_alone = chooser != nullptr && chooser->outbox && !alone;
+    if (table.has_identity || inserts_alone) continue;
     const std::string name = quoted_name(table.schema, table.name);
     found.push_back(
         {Verdict::warn, "table " + readable_name(name),

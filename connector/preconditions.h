@@ -39,7 +39,8 @@ Findings table_findings(const TableSelection::Resolved& resolved);
 // The tables whose rows are to be published first, where this role may not read them.
 Findings snapshot_findings(const Config& config, const TableSelection::Resolved& resolved);
 // A warning for each table whose updates and deletes cannot be published.
-Findings identity_findings(const TableSelection::Resolved& resolved,
+// But for outboxes, whose inserts are all that is wanted.
+Findings identity_findings(const Config& config, const TableSelection::Resolved& resolved,
                            const pg::PublicationPlan& plan);
 // Why a publication that somebody else made does not fit.
 Findings publication_findings(const pg::PublicationPlan& plan);

@@ -22,6 +22,7 @@
 #include "connector/config.h"
 #include "connector/copy_row.h"
 #include "connector/message_writer.h"
+#include "connector/outbox_router.h"
 #include "connector/progress.h"
 #include "connector/record.h"
 #include "connector/record_format.h"
@@ -77,7 +78,9 @@ class Pump {
     std::optional<TableEncoder> encoder;
     TableGate gate;
     RecordFormat::Table format;
-    std::string source;  // "table public.orders"
+    std::optional<OutboxRouter> outbox;  // its inserts are events
+    std::vector<pg::Lsn> joined;         // see JoinedTables
+    std::string source;                  // "table public.orders"
     // What is known of its shape's announcement; see ShapeLog.
     pg::Relation shown;
     ShapeLog::Entries* announcements = nullptr;
@@ -108,6 +111,8 @@ class Pump {
 
   pg::Position count(pg::RelationId table);
   bool leaves_out_transaction() const;
+  bool is_early(const pg::Relation& relation);
+  void note_altered(const pg::Message& message);
   // Applies the table's `where`, if that is walferry's to do, and records what is left.
   template <class Change>
   void row(const Change& change);
@@ -122,6 +127,12 @@ class Pump {
   template <class Put>
   void write(const Table& table, pg::Row row, pg::Row old, HeldRecord& held, Put put);
   void hold(const pg::Message& message, pg::Position position);
+  // Outboxes; see pump_outbox.cc.
+  void event(const pg::Insert& change);
+  void event(const pg::Message& message, const OutboxConfig& outbox, pg::Position position);
+  void hold_event(const std::string& source, pg::Position position, bool committed);
+  std::optional<OutboxRouter> router_of(const TableConfig& config, const pg::Relation& relation);
+  bool is_stored_otherwise(pg::Position position) const;
   void announce(Table& table, const pg::Relation& relation, pg::Position position);
   void send(const Message& message);
   // Made when its first change comes, which is at `position`.
@@ -181,6 +192,8 @@ class Pump {
   StructuredValues values_{types_};
   RecordFormat format_;
   TransactionEncoder transaction_;
+  pg::Timestamp commit_time_;  // of the transaction that is being read
+  OutboxEvent event_;
   pg::TransactionId xid_;    // of the transaction that is being read
   bool replicated_ = false;  // the transaction came by replication, from elsewhere
   std::uint64_t ordinal_ = 0;

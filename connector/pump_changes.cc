@@ -58,6 +58,7 @@ void Pump::on(const pg::Delete& change) { row(change); }
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
+    if (is_early(*relation)) continue;
     record(*relation, Op::truncate, {}, {},
            [](const auto& table, std::string& out, pg::Row, pg::Row) { table.truncate(out); });
   }
@@ -78,15 +79,20 @@ void Pump::on(const pg::Message& message) {
     position.commit_lsn = transaction_.commit_lsn();
     position.ordinal = ++ordinal_;
     format_.count_message();
+    if (message.prefix == publication_prefix) note_altered(message);
   } else if (is_over(message.lsn)) {
     return;
   } else {
     frontier_.begin();
   }
   session_.reread.saw_change(position);
-  const bool wanted = !(message.transactional && leaves_out_transaction()) &&
-                      selection_.takes_messages_of(message.prefix);
-  if (wanted) hold(message, position);
+  if (!(message.transactional && leaves_out_transaction())) {
+    if (const OutboxConfig* outbox = selection_.outbox_of_messages(message.prefix)) {
+      event(message, *outbox, position);
+    } else if (selection_.takes_messages_of(message.prefix)) {
+      hold(message, position);
+    }
+  }
   if (message.transactional) return;
   writer_.commit();
   close_transaction(message.lsn);
@@ -119,7 +125,7 @@ void Pump::hold(const pg::Message& message, pg::Position position) {
   if (message.transactional) {
     held.headers.emplace_back("Walferry-Xid", std::to_string(transaction_.xid().value));
   }
-  held.headers.emplace_back("Walferry-Prefix", prefix);
+  held.headers.emplace_back("Walferry-Prefix", guard_header(prefix));
 }
 
 // Row filters would cost a query for nothing there.
@@ -133,15 +139,41 @@ pg::Position Pump::count(pg::RelationId table) {
   return position;
 }
 
+// Of a transaction that was open when the table joined, from before that: see JoinedTables.
+bool Pump::is_early(const pg::Relation& relation) {
+  if (session_.joined.none()) return false;
+  const auto known = tables_.find(relation.id.value);
+  const auto straddles = [&](const std::vector<pg::Lsn>& places) {
+    return std::any_of(places.begin(), places.end(), [&](pg::Lsn place) {
+      return change_lsn_ < place && transaction_.commit_lsn() > place;
+    });
+  };
+  const bool early =
+      straddles(known == tables_.end() ? session_.joined.places(relation.schema, relation.name)
+                                       : known->second.joined);
+  if (early && snapshots_) snapshots_->changed(relation.id, xid_);
+  return early;
+}
+
+void Pump::note_altered(const pg::Message& message) {
+  publisher::Connection* const kept_in = session_.replay ? nullptr : session_.nats.get();
+  if (session_.joined.altered(message.content, transaction_.commit_lsn(), kept_in)) tables_.clear();
+}
+
 template <class Change>
 void Pump::row(const Change& change) {
   const pg::Relation& relation = *change.relation;
+  if (is_early(relation)) return;
   if (leaves_out_transaction()) {
     count(relation.id);
     return;
   }
   const pg::Position position{transaction_.commit_lsn(), ordinal_ + 1};
-  const auto left = table_of(relation, position).gate.pass(change, change_lsn_, position);
+  Table& table = table_of(relation, position);
+  if constexpr (std::is_same_v<Change, pg::Insert>) {
+    if (table.outbox) return event(change);
+  }
+  const auto left = table.gate.pass(change, change_lsn_, position);
   std::visit(
       [&](const auto& one) {
         if constexpr (std::is_convertible_v<decltype(one), RowFilter::Nothing>) {
@@ -326,6 +358,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
   Table table;
   const TableConfig* config = selection_.find(relation.schema, relation.name);
   table.selected = config != nullptr;
+  table.joined = session_.joined.places(relation.schema, relation.name);
   if (table.selected) {
     table.gate =
         TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_);
@@ -337,6 +370,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
                           table.gate.choice());
     table.format = format_.table(relation, *table.encoder, table.gate.choice());
     table.source = "table " + table.encoder->name();
+    table.outbox = router_of(*config, relation);
     table.shown = shown_of(relation, *table.encoder);
     table.shape = shape_of(table.shown);
   }

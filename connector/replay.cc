@@ -46,6 +46,10 @@ Config replay_config(const Config& config, const ReplayCommand& command) {
                "choose a prefix that begins otherwise");
   }
   target.stream.subjects.clear();  // those of the other stream
+  for (OutboxConfig& outbox : target.outboxes) outbox.replay_prefix = prefix + ".";
+  for (TableConfig& table : target.tables) {
+    if (table.outbox) table.outbox->replay_prefix = prefix + ".";
+  }
   target.stream.create = true;
   target.source.slot = replay_id(config.source.slot, command.from);
   return target;

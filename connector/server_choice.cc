@@ -7,6 +7,7 @@
 #include <set>
 
 #include "connector/filter_words.h"
+#include "connector/outbox_findings.h"
 #include "pg/filter_check.h"
 
 namespace connector {
@@ -220,7 +221,15 @@ Chosen choose(const Config& config, pqxx::connection& sql,
   std::set<std::pair<const TableConfig*, std::string>> there;
   for (const pg::TableInfo& table : resolved.tables) {
     const TableConfig* chooser = selection.find(table.schema, table.name);
-    if (chooser == nullptr || !chooses(*chooser)) continue;
+    if (chooser == nullptr) continue;
+    if (chooser->outbox) {
+      for (Finding& finding : outbox_findings(
+               *chooser->outbox, table, pg::table_columns(sql, table.oid), sql.server_version())) {
+        Findings& to = finding.verdict == Verdict::fail ? chosen.problems : chosen.notes;
+        to.push_back(std::move(finding));
+      }
+    }
+    if (!chooses(*chooser)) continue;
     if (!server) server = server_of(config, sql);
     const pg::TableColumns columns = pg::table_columns(sql, table.oid);
     append(chosen.problems, choice_problems(*chooser, table, columns, *server));

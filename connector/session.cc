@@ -12,6 +12,8 @@
 #include "connector/cloud_event.h"
 #include "connector/coverage.h"
 #include "connector/failpoint.h"
+#include "connector/marks.h"
+#include "connector/outbox_router.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/resume.h"
@@ -19,6 +21,7 @@
 #include "connector/snapshot_store.h"
 #include "connector/stop.h"
 #include "connector/stream_setup.h"
+#include "connector/subject.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
 #include "publisher/error.h"
@@ -76,6 +79,17 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   if (!plan.copy_of) session.saved.origin = start;
   session.saved.confirmed = start;
   session.slot_confirmed = start;
+}
+
+// What no slot can read from any more needs no place.
+void load_joined(const Config& config, Session& session) {
+  pqxx::connection& sql = *session.sql;
+  const auto slot = pg::slot_info(sql, config.source.slot);
+  pg::Lsn oldest = slot && slot->restart ? *slot->restart : pg::Lsn();
+  for (const Mark& mark : marks_of(sql, config.source.slot)) {
+    oldest = std::min(oldest, mark.info.restart.value_or(pg::Lsn()));
+  }
+  session.joined.load(*session.nats, oldest);
 }
 
 // A leader that was just elected may not have applied the newest entry yet, though the stream has
@@ -169,6 +183,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .saved = {},
                   .shapes_key = shapes_key(config),
                   .shapes = {},
+                  .joined = JoinedTables(joined_key(config)),
                   .snapshots_key = snapshots_key(config),
                   .snapshots = {},
                   .publications = {},
@@ -187,10 +202,11 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   }
   if (!info) info = create_stream(config, *session.nats);
   const int replicas = ensure_bucket(session.key, *session.nats, *info, start.first);
+  load_joined(config, session);
   if (start.first) {
-    cover(config, *session.sql, coverage, true);
+    cover(config, session, coverage, true);
   } else {
-    refresh_publications(config, *session.sql);
+    refresh_publications(config, session);
   }
   const std::vector<std::string>& publications = coverage.plan.publications;
   pass(Failpoint::after_publication);
@@ -218,6 +234,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   if (!seen.saved || session.saved != *seen.saved || replicas > 1) {
     session.revision = session.key.put(*session.nats, to_json(session.saved), session.revision);
   }
+  load_joined(config, session);
   load_shapes(session, seen, plan, wakeup);
   load_snapshots(config, session, seen, plan);
   session.publications = publications;
@@ -261,10 +278,25 @@ publisher::ConnectionSettings nats_settings(const Config& config) {
           .name = "walferry " + config.source.slot};
 }
 
+std::vector<std::string> stream_subjects(const Config& config) {
+  std::vector<std::string> subjects{config.stream.subject_prefix + ".>"};
+  const auto add = [&](const std::string& subject) {
+    const bool covered = std::any_of(subjects.begin(), subjects.end(), [&](const auto& other) {
+      return subject_covers(other, subject);
+    });
+    if (covered) return;
+    std::erase_if(subjects, [&](const auto& other) { return subject_covers(subject, other); });
+    subjects.push_back(subject);
+  };
+  for (const OutboxConfig& outbox : config.outboxes) add(outbox_filter(outbox));
+  for (const std::string& subject : config.stream.subjects) add(subject);
+  return subjects;
+}
+
 publisher::StreamSettings stream_settings(const Config& config) {
   const StreamConfig& stream = config.stream;
   publisher::StreamSettings settings{.name = stream.name,
-                                     .subjects = {stream.subject_prefix + ".>"},
+                                     .subjects = stream_subjects(config),
                                      .storage = stream.storage,
                                      .discard = stream.discard,
                                      .compression = stream.compression,
@@ -275,14 +307,15 @@ publisher::StreamSettings stream_settings(const Config& config) {
                                      .placement_tags = stream.placement_tags,
                                      .largest_message = static_cast<std::int64_t>(
                                          config.publish.max_message + header_room(config))};
-  settings.subjects.insert(settings.subjects.end(), stream.subjects.begin(), stream.subjects.end());
   return settings;
 }
 
 std::uint64_t header_room(const Config& config) {
   constexpr std::uint64_t always = 2048;
   return always +
-         (config.publish.format == "cloudevents" ? CloudEvent::most_header_bytes : std::uint64_t());
+         (config.publish.format == "cloudevents" ? CloudEvent::most_header_bytes
+                                                 : std::uint64_t()) +
+         (config.outboxes.empty() ? std::uint64_t() : OutboxRouter::most_header_bytes);
 }
 
 publisher::KeyValue position_key(const Config& config) {
@@ -291,6 +324,10 @@ publisher::KeyValue position_key(const Config& config) {
 
 publisher::KeyValue shapes_key(const Config& config) {
   return {"walferry", config.stream.name + "." + config.source.slot + ".shapes"};
+}
+
+publisher::KeyValue joined_key(const Config& config) {
+  return {"walferry", config.stream.name + "." + config.source.slot + ".joined"};
 }
 
 publisher::KeyValue snapshots_key(const Config& config) {
@@ -328,6 +365,9 @@ std::string record_settings(const Config& config, const std::vector<std::string>
     settings["max_message"] = publish.max_message;
   }
   if (!choices.empty()) settings["choices"] = std::move(choices);
+  for (const OutboxConfig& outbox : config.outboxes) {
+    settings["outboxes"].push_back(outbox_settings(outbox));
+  }
   if (config.source.origin != "any") settings["origin"] = config.source.origin;
   return settings.dump();
 }

@@ -93,7 +93,14 @@ class Asker {
     for (const auto& named : order.tables) {
       const auto& [schema, table] = named;
       const std::string name = readable_name(quoted_name(schema, table));
-      if (selection_.find(schema, table) == nullptr) {
+      const TableConfig* const chosen = selection_.find(schema, table);
+      if (chosen != nullptr && chosen->outbox) {
+        usage_.push_back(
+            fmt::format("table {} is an outbox: its rows are events, published once each", name));
+        add_way("name tables that are captured as tables");
+        continue;
+      }
+      if (chosen == nullptr) {
         usage_.push_back(fmt::format("table {} is not captured by this configuration", name));
         add_way("add a [[table]] for it, and let the daemon read that (SIGHUP)");
         continue;

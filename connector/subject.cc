@@ -1,5 +1,8 @@
 #include "connector/subject.h"
 
+#include <algorithm>
+#include <cctype>
+
 namespace connector {
 namespace {
 
@@ -15,6 +18,13 @@ void append_escaped(std::string& out, char c) {
 bool plain(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
          c == '-';
+}
+
+// Takes the first token off.
+std::string_view take_token(std::string_view& subject) {
+  const std::string_view token = subject.substr(0, subject.find('.'));
+  subject.remove_prefix(std::min(subject.size(), token.size() + 1));
+  return token;
 }
 
 }  // namespace
@@ -37,6 +47,41 @@ std::string escape_schema(std::string_view schema) {
   std::string out;
   append_escaped(out, '_');
   return schema.size() == 1 ? out : out + escape_token(schema.substr(1));
+}
+
+std::string guard_header(std::string escaped) {
+  constexpr std::string_view word = "nats-";
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  auto from = escaped.begin();
+  while (true) {
+    const auto found = std::search(from, escaped.end(), word.begin(), word.end(), same);
+    if (found == escaped.end()) return escaped;
+    std::string letter;
+    append_escaped(letter, *found);
+    const auto at = found - escaped.begin();
+    escaped.replace(static_cast<std::size_t>(at), 1, letter);
+    from = escaped.begin() + at + static_cast<std::ptrdiff_t>(letter.size());
+  }
+}
+
+bool subjects_overlap(std::string_view a, std::string_view b) {
+  while (!a.empty() && !b.empty()) {
+    const std::string_view one = take_token(a);
+    const std::string_view other = take_token(b);
+    if (one == ">" || other == ">") return true;
+    if (one != other && one != "*" && other != "*") return false;
+  }
+  return a.empty() && b.empty();
+}
+
+bool subject_covers(std::string_view wide, std::string_view narrow) {
+  while (!wide.empty() && !narrow.empty()) {
+    const std::string_view one = take_token(wide);
+    const std::string_view other = take_token(narrow);
+    if (one == ">") return true;
+    if (other == ">" || (one != "*" && one != other)) return false;
+  }
+  return wide.empty() && narrow.empty();
 }
 
 }  // namespace connector

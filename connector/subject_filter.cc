@@ -3,46 +3,46 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
+#include <vector>
 
 #include "connector/config_values.h"
+#include "connector/outbox_router.h"
+#include "connector/session.h"
 #include "connector/stop.h"
 #include "connector/subject.h"
 
 namespace connector {
 namespace {
 
-// Whether some subject matches both filters.
-bool overlap(std::string_view a, std::string_view b) {
-  while (!a.empty() && !b.empty()) {
-    const std::string_view one = a.substr(0, a.find('.'));
-    const std::string_view other = b.substr(0, b.find('.'));
-    if (one == ">" || other == ">") return true;
-    if (one != other && one != "*" && other != "*") return false;
-    a.remove_prefix(std::min(a.size(), one.size() + 1));
-    b.remove_prefix(std::min(b.size(), other.size() + 1));
-  }
-  return a.empty() && b.empty();
+bool may_match(const Config& config, const std::string& filter) {
+  if (!check_subject(filter).empty()) return false;
+  const std::vector<std::string> subjects = stream_subjects(config);
+  return std::any_of(subjects.begin(), subjects.end(),
+                     [&](const std::string& subject) { return subjects_overlap(filter, subject); });
 }
 
-bool may_match(const StreamConfig& stream, const std::string& filter) {
-  if (!check_subject(filter).empty()) return false;
-  if (overlap(filter, stream.subject_prefix + ".>")) return true;
-  for (const std::string& subject : stream.subjects) {
-    if (overlap(filter, subject)) return true;
+// Of an outbox's table, which has no records.
+std::optional<std::string> filter_of_outbox(const Config& config, const TableConfig& asked) {
+  for (const OutboxConfig& outbox : config.outboxes) {
+    if (!asked.pattern && outbox.schema == asked.schema && outbox.table == asked.table) {
+      return connector::outbox_filter(outbox);
+    }
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace
 
 std::string subject_filter(const Config& config, const std::string& asked) {
-  if (asked.empty() || may_match(config.stream, asked)) return asked;
+  if (asked.empty() || may_match(config, asked)) return asked;
   try {
     const TableConfig table = parse_table_name(asked);
     const bool quoted = asked.find('"') != std::string::npos;
     const bool wild = !quoted && asked.find_first_of("*>") != std::string::npos;
+    if (const auto events = filter_of_outbox(config, table)) return *events;
     if (table.pattern || !wild) {
       return fmt::format("{}.{}.{}.*", config.stream.subject_prefix, escape_schema(table.schema),
                          table.pattern ? "*" : escape_token(table.table));

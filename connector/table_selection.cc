@@ -24,6 +24,9 @@ TableSelection::TableSelection(const Config& config)
   for (const std::string& name : config.source.exclude_tables) {
     excluded_.push_back(parse_table_name(name));
   }
+  for (const OutboxConfig& outbox : config.outboxes) {
+    if (!outbox.message_prefix.empty()) outboxes_.push_back(outbox);
+  }
 }
 
 bool TableSelection::matches(std::string_view schema, std::string_view table) const {
@@ -42,9 +45,20 @@ const TableConfig* TableSelection::find(std::string_view schema, std::string_vie
 }
 
 bool TableSelection::takes_messages_of(std::string_view prefix) const {
-  if (prefix == snapshot_mark_prefix || prefix == snapshot_order_prefix) return false;
+  if (prefix == snapshot_mark_prefix || prefix == snapshot_order_prefix ||
+      prefix == publication_prefix) {
+    return false;
+  }
+  if (outbox_of_messages(prefix) != nullptr) return false;
   return std::any_of(messages_.begin(), messages_.end(),
                      [&](const std::string& wanted) { return wanted == "*" || wanted == prefix; });
+}
+
+const OutboxConfig* TableSelection::outbox_of_messages(std::string_view prefix) const {
+  const auto found =
+      std::find_if(outboxes_.begin(), outboxes_.end(),
+                   [&](const OutboxConfig& outbox) { return outbox.message_prefix == prefix; });
+  return found == outboxes_.end() ? nullptr : &*found;
 }
 
 TableSelection::Resolved TableSelection::resolve(pqxx::connection& sql) const {

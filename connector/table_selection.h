@@ -19,9 +19,13 @@ class TableSelection {
   // An exact name beats source.exclude_tables, which beats a pattern.
   bool matches(std::string_view schema, std::string_view table) const;
 
-  // Whether logical messages of this prefix are published. The marks of snapshots and
-  // the orders for them never are.
+  // Whether logical messages of this prefix are published as they are. Walferry's own never
+  // are, nor what an outbox takes.
   bool takes_messages_of(std::string_view prefix) const;
+  // Whether any are published, as they are or as events.
+  bool takes_messages() const { return !messages_.empty() || !outboxes_.empty(); }
+  // The outbox whose events logical messages of this prefix are; nullptr: none.
+  const OutboxConfig* outbox_of_messages(std::string_view prefix) const;
   // The [[table]] that applies: the exact name's, else the pattern's; nullptr: not captured.
   const TableConfig* find(std::string_view schema, std::string_view table) const;
 
@@ -36,6 +40,7 @@ class TableSelection {
   std::vector<TableConfig> tables_;
   std::vector<TableConfig> excluded_;
   std::vector<std::string> messages_;
+  std::vector<OutboxConfig> outboxes_;  // of messages
 };
 
 std::string quoted_name(const std::string& schema, const std::string& table);

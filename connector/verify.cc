@@ -322,10 +322,16 @@ std::vector<pg::TableInfo> Verification::chosen_tables(const Config& config,
                                                        const VerifyCommand& command,
                                                        pqxx::connection& sql) {
   const TableSelection::Resolved resolved = TableSelection(config).resolve(sql);
+  const TableSelection selection(config);
+  const auto is_outbox = [&](const pg::TableInfo& table) {
+    const TableConfig* const found = selection.find(table.schema, table.name);
+    return found != nullptr && found->outbox;
+  };
   std::vector<pg::TableInfo> chosen;
   if (command.tables.empty()) {
     require(table_findings(resolved));
-    chosen = resolved.tables;
+    std::copy_if(resolved.tables.begin(), resolved.tables.end(), std::back_inserter(chosen),
+                 [&](const pg::TableInfo& table) { return !is_outbox(table); });
   }
   for (const std::string& name : command.tables) {
     const TableConfig wanted = parse_table_name(name);
@@ -334,6 +340,13 @@ std::vector<pg::TableInfo> Verification::chosen_tables(const Config& config,
       if (table.schema != wanted.schema || !(wanted.pattern || table.name == wanted.table))
         continue;
       any = true;
+      if (is_outbox(table)) {
+        throw Stop(Exit::usage,
+                   fmt::format("table {} is an outbox: its rows are events, which do not add up to "
+                               "a table",
+                               name),
+                   "name tables that are captured as tables");
+      }
       const bool twice = std::any_of(chosen.begin(), chosen.end(), [&](const pg::TableInfo& one) {
         return one.oid == table.oid;
       });
@@ -346,7 +359,7 @@ std::vector<pg::TableInfo> Verification::chosen_tables(const Config& config,
     }
   }
   if (chosen.empty()) {
-    throw Stop(Exit::precondition, "there is no table to verify",
+    throw Stop(Exit::precondition, "there is no table to verify (outboxes do not count)",
                "add a [[table]] to the configuration, or create what its patterns match");
   }
   for (const pg::TableInfo& table : chosen) {

@@ -220,11 +220,45 @@ TEST(ConfigRefuses, Tables) {
         "f.toml:4: table.snapshot: \"nver\" is not known; use \"initial\" or \"never\""},
        {with_in_table("[table.diff]\ninterval = \"1s\""),
         "f.toml:5: table.diff: not built yet in this version"},
-       {with_in_table("[[outbox]]\ntable = \"a.b\""),
-        "f.toml:5: outbox: not built yet in this version"},
        {with_in_table("[snapshot]\nchunk = 1"), "f.toml:6: snapshot.chunk: unknown key"},
        {with_in_table("[snapshot]\nworkers = 0"), "f.toml:6: snapshot.workers: "},
        {with_in_table("[snapshot]\nchunk_rows = 1000001"), "f.toml:6: snapshot.chunk_rows: "}});
+}
+
+TEST(ConfigRefuses, Outboxes) {
+  const auto with_outbox = [](const std::string& setting) {
+    return with_in_table("[[outbox]]\n" + setting);  // on line 6
+  };
+  const std::string table = "table = \"public.outbox\"\n";
+  expect_refusals(
+      {{with_outbox(""), "f.toml:5: outbox.table: is missing; write table = "},
+       {with_outbox("table = \"outbox\""), "f.toml:6: outbox.table: \"outbox\" has no schema"},
+       {with_outbox("table = \"public.*\""), "f.toml:6: outbox.table: \"public.*\" is a pattern"},
+       {with_outbox("table = \"public.a\""), "f.toml:6: outbox.table: is a [[table]] too"},
+       {with_outbox(table + "[[outbox]]\ntable = \"public.outbox\""),
+        "f.toml:8: outbox.table: is an outbox already"},
+       {with_outbox(table + "message_prefix = \"m\""),
+        "f.toml:7: outbox.message_prefix: does not go together with table"},
+       {with_outbox("message_prefix = \"*\""), "f.toml:6: outbox.message_prefix: "},
+       {with_outbox("message_prefix = \"walferry.snapshot\""), "f.toml:6: outbox.message_prefix: "},
+       {with_outbox("message_prefix = \"m\"\n[[outbox]]\nmessage_prefix = \"m\""),
+        "f.toml:8: outbox.message_prefix: \"m\" is named by two outboxes"},
+       {"source.messages = [\"m\"]\n" + with_outbox("message_prefix = \"m\""),
+        "f.toml:7: outbox.message_prefix: \"m\" is named by source.messages too"},
+       {with_outbox(table + "subject = \"{a}.b\""),
+        "f.toml:7: outbox.subject: \"{a}.b\" begins with a column"},
+       {with_outbox(table + "subject = \"cdc.{a}\""),
+        "f.toml:7: outbox.subject: \"cdc.{a}\" is among the subjects of records (cdc.>)"},
+       {with_outbox(table + "subject = \"\""), "f.toml:7: outbox.subject: "},
+       {with_outbox(table + "subject = \"ev.{a}.b\"\n[[outbox]]\ntable = \"public.o\"\n"
+                            "subject = \"ev.c.{d}\""),
+        "f.toml:10: outbox.subject: \"ev.c.{d}\" and another outbox's \"ev.{a}.b\" have subjects"},
+       {with_outbox(table + "capture = \"logs\""), "f.toml:7: outbox.capture: "},
+       {with_outbox(table + "delete_after_publish = true"),
+        "f.toml:7: outbox.delete_after_publish: needs capture = \"poll\""},
+       {with_outbox(table + "poll_interval = \"2s\""),
+        "f.toml:7: outbox.poll_interval: needs capture = \"poll\""},
+       {with_outbox(table + "payload = \"\""), "f.toml:7: outbox.payload: "}});
 }
 
 TEST(ConfigRefuses, Choice) {

@@ -46,6 +46,15 @@ TEST(ConfigFiles, ReferenceHoldsTheDefaults) {
   defaults.source.dsn = "host=/var/run/postgresql dbname=app user=walferry";
   defaults.source.publication = "walferry";
   defaults.tables = {{.schema = "public", .table = "orders", .pattern = false}};
+  OutboxConfig outbox;
+  outbox.schema = "public";
+  outbox.table = "outbox";
+  defaults.outboxes = {outbox};
+  TableConfig events{.schema = "public", .table = "outbox", .pattern = false};
+  events.ops = {.insert = true, .update = false, .remove = false, .truncate = false};
+  events.snapshot = false;
+  events.outbox = outbox;
+  defaults.tables.push_back(events);
   EXPECT_TRUE(load_config(reference_file) == defaults);
 }
 

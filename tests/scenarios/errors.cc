@@ -98,9 +98,10 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         WrongConfig{
             "http", [](Settings& s) { s.set("http", "listen", "\"127.0.0.1:0\""); }, {"http"}},
-        WrongConfig{"outbox",
-                    [](Settings& s) { s.raw("[[outbox]]\ntable = \"public.outbox\""); },
-                    {"outbox"}},
+        WrongConfig{
+            "poll",
+            [](Settings& s) { s.raw("[[outbox]]\ntable = \"public.outbox\"\ncapture = \"poll\""); },
+            {"outbox.capture"}},
         WrongConfig{
             "dedup", [](Settings& s) { s.set("publish", "order", "\"dedup\""); }, {"order"}},
         WrongConfig{

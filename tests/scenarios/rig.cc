@@ -112,15 +112,17 @@ void Scenario::start(const std::vector<std::string>& args, const std::vector<std
   wait_streaming();
 }
 
+// The slot of a walferry that was killed stays active for a moment: that connection does not count.
 void Scenario::wait_streaming(Milliseconds deadline) {
-  wait_until(
-      [this] {
-        return !walferry_.running() ||
-               postgres_.value(
-                   "SELECT active AND confirmed_flush_lsn IS NOT NULL FROM "
-                   "pg_replication_slots WHERE slot_name = 'walferry'") == "t";
-      },
-      deadline, "walferry streams");
+  const auto started = std::chrono::duration_cast<std::chrono::microseconds>(
+      walferry_.started_at().time_since_epoch());
+  const std::string query =
+      "SELECT count(*) FROM pg_replication_slots s JOIN pg_stat_replication r ON r.pid = "
+      "s.active_pid WHERE slot_name = 'walferry' AND confirmed_flush_lsn IS NOT NULL AND "
+      "backend_start >= timestamptz 'epoch' + " +
+      std::to_string(started.count()) + " * interval '1 microsecond'";
+  wait_until([this, &query] { return !walferry_.running() || postgres_.value(query) == "1"; },
+             deadline, "walferry streams");
   if (!walferry_.running()) {
     throw std::runtime_error("walferry ended with code " +
                              std::to_string(walferry_.wait_exit().code));

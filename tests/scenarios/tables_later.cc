@@ -20,6 +20,7 @@ class TablesLater : public Scenario {
     start();
   }
   void cut_connections() {
+    expect_said("streaming from slot");  // a start is over when walferry says so
     const auto sessions = [this] {
       return postgres_.value(
           "SELECT string_agg(pid::text, ',') FROM pg_stat_replication "
@@ -99,6 +100,76 @@ TEST_F(TablesLater, ALockOnANewTableDoesNotHoldUpAReconnect) {
       seconds(30), "the new table is published");
   exec("INSERT INTO fresh VALUES (1)");
   wait_stored(2);
+}
+
+// Whether what the writer did before is sent depends on what the walsender has looked at, and after
+// the kill it is another one: by ids that follow from WAL, it must not matter.
+TEST_F(TablesLater, AWriterThatWasOpenWhenItsTableJoinedIsTheSameAfterAKill) {
+  create_table("stays", "id int PRIMARY KEY");
+  start();
+  exec("CREATE TABLE joins (id int PRIMARY KEY)");
+  PgSession writer = postgres_.connect();
+  writer.exec("BEGIN; INSERT INTO joins VALUES (1), (2); INSERT INTO stays VALUES (1)");
+  settings().table("public.joins");
+  walferry_.kill_hard();
+  walferry_.start({}, {"WALFERRY_FAILPOINT=publication_altered"});
+  EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  start();
+  exec("INSERT INTO joins VALUES (3)");
+  writer.exec("INSERT INTO joins VALUES (4); COMMIT");
+  wait_stored(3);
+  // Read again with the writer's transaction in the window, and by a session that begins with it.
+  walferry_.kill_hard();
+  start();
+  exec("INSERT INTO stays VALUES (2)");
+  wait_stored(4);
+  std::vector<std::string> stored;
+  for (const Record& record : records()) stored.push_back(record.table + record.key.dump());
+  EXPECT_EQ(stored, (std::vector<std::string>{R"(joins{"id":3})", R"(stays{"id":1})",
+                                              R"(joins{"id":4})", R"(stays{"id":2})"}));
+  const auto all = records();
+  EXPECT_EQ(all.at(1).ordinal, 1U);
+  EXPECT_EQ(all.at(2).ordinal, 2U);
+  walferry_.stop();
+}
+
+// The same of one that leaves, and of a writer that commits right behind the ALTER.
+TEST_F(TablesLater, WritersThatWereOpenWhenTheirTablesCameAndWentAreTheSameAfterAKill) {
+  create_table("stays", "id int PRIMARY KEY");
+  create_table("leaves", "id int PRIMARY KEY");
+  start();
+  exec("CREATE TABLE joins (id int PRIMARY KEY)");
+  PgSession writer = postgres_.connect();
+  PgSession other = postgres_.connect();
+  for (PgSession* one : {&writer, &other}) {
+    const std::string id = one == &writer ? "1" : "11";
+    one->exec("BEGIN; INSERT INTO joins VALUES (" + id + "); INSERT INTO leaves VALUES (" + id +
+              "); INSERT INTO stays VALUES (" + id + ")");
+  }
+  walferry_.kill_hard();
+  settings() =
+      settings_for(postgres_.conninfo(), nats_.url()).table("public.stays").table("public.joins");
+  walferry_.start({}, {"WALFERRY_FAILPOINT=publication_altered"});
+  EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  exec("INSERT INTO joins VALUES (2); INSERT INTO leaves VALUES (2)");
+  other.exec("INSERT INTO joins VALUES (12); COMMIT");
+  start();
+  writer.exec("INSERT INTO joins VALUES (3); INSERT INTO stays VALUES (3); COMMIT");
+  const std::vector<std::string> expected{R"(joins{"id":2})",  R"(stays{"id":11})",
+                                          R"(joins{"id":12})", R"(stays{"id":1})",
+                                          R"(joins{"id":3})",  R"(stays{"id":3})"};
+  wait_stored(expected.size());
+  for (std::size_t kills = 0; kills < 2; ++kills) {
+    walferry_.kill_hard();
+    start();
+    exec("INSERT INTO stays VALUES (" + std::to_string(100 + kills) + ")");
+    wait_stored(expected.size() + 1 + kills);
+  }
+  std::vector<std::string> stored;
+  for (const Record& record : records()) stored.push_back(record.table + record.key.dump());
+  stored.resize(expected.size());
+  EXPECT_EQ(stored, expected);
+  walferry_.stop();
 }
 
 // A start that is refused leaves nothing behind that it made.

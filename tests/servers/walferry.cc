@@ -87,6 +87,7 @@ void Walferry::start(const std::vector<std::string>& args, const std::vector<std
               .stdout_file = out_file(runs_),
               .stderr_file = log_file(runs_)};
   spawn.argv.insert(spawn.argv.end(), args.begin(), args.end());
+  started_at_ = std::chrono::system_clock::now();
   process_ = std::make_unique<Process>(spawn);
 }
 

@@ -2,6 +2,7 @@
 // its log. Several may run at once, each with its own object.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -48,6 +49,8 @@ class Walferry {
   // SIGTERM, and expects a clean end; throws with the log when it is none.
   void stop();
   pid_t pid() const { return process_->pid(); }
+  // Of the last start(), on the clock that the servers of the test go by.
+  std::chrono::system_clock::time_point started_at() const { return started_at_; }
 
   // Another verb, to its end, with the same configuration: {"status", "--json"}.
   Finished verb(const std::vector<std::string>& args, const std::vector<std::string>& env = {},
@@ -70,6 +73,7 @@ class Walferry {
   Settings settings_;
   TempDir dir_;
   int runs_ = 0;
+  std::chrono::system_clock::time_point started_at_;
   std::unique_ptr<Process> process_;
 };
 
