@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "pg/conninfo.h"
+#include "pg/writer_lock.h"
 
 namespace pg {
 namespace {
@@ -143,12 +144,8 @@ SystemIdentity system_identity(pqxx::connection& sql) {
 }
 
 bool holds_advisory_lock(pqxx::connection& sql, int pid, std::int64_t key) {
-  return !query(sql, fmt::format("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted "
-                                 "AND pid = {0} AND objsubid = 1 "
-                                 "AND classid::bigint = ({1}::bigint >> 32) & 4294967295 "
-                                 "AND objid::bigint = {1}::bigint & 4294967295",
-                                 pid, key))
-              .empty();
+  const auto holder = advisory_lock_holder(sql, key);
+  return holder && holder->pid == pid;
 }
 
 std::optional<SlotInfo> slot_info(pqxx::connection& sql, const std::string& slot) {

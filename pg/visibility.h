@@ -27,7 +27,9 @@ class Visibility {
   // The same of a number as WAL has it, taken for the nearest to this snapshot.
   bool sees(TransactionId xid) const;
   bool lists(std::uint64_t xid) const;  // as in progress when it was taken
+  std::uint64_t xmin() const { return xmin_; }
   std::uint64_t xmax() const { return xmax_; }
+  const std::vector<std::uint64_t>& running() const { return running_; }  // sorted
   const std::string& text() const { return text_; }
 
   friend bool operator==(const Visibility&, const Visibility&) = default;

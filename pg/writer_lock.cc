@@ -38,20 +38,6 @@ bool WriterLock::try_acquire(std::int64_t key) {
   return *PQgetvalue(result.get(), 0, 0) == 't';
 }
 
-std::optional<int> WriterLock::holder(std::int64_t key) {
-  // How a lock on one bigint is shown: PostgreSQL's documentation, pg_locks.
-  const PgResult result =
-      exec(fmt::format(
-               "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
-               " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-               " AND classid::bigint = ({0}::bigint >> 32) & 4294967295"
-               " AND objid::bigint = {0}::bigint & 4294967295",
-               key),
-           patience);
-  if (PQntuples(result.get()) == 0) return std::nullopt;
-  return std::stoi(PQgetvalue(result.get(), 0, 0));
-}
-
 void WriterLock::require() {
   const auto now = Clock::now();
   if (now - answered_ < ask_again) return;
@@ -109,6 +95,23 @@ void WriterLock::fail(const PGresult* result) const {
   const char* state = result == nullptr ? nullptr : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   throw Error("PostgreSQL: " + trimmed(PQerrorMessage(connection_.get())),
               state == nullptr ? "" : state);
+}
+
+// How a lock on one bigint is shown: PostgreSQL's documentation, pg_locks.
+std::optional<LockHolder> advisory_lock_holder(pqxx::connection& sql, std::int64_t key) {
+  pqxx::nontransaction work(sql);
+  const pqxx::result result = work.exec(fmt::format(R"(
+    SELECT l.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS idle
+      FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       AND l.classid::bigint = ({0}::bigint >> 32) & 4294967295
+       AND l.objid::bigint = {0}::bigint & 4294967295)",
+                                                    key));
+  if (result.empty()) return std::nullopt;
+  LockHolder holder{.pid = result[0]["pid"].as<int>(), .idle_seconds = {}};
+  if (!result[0]["idle"].is_null()) holder.idle_seconds = result[0]["idle"].as<double>();
+  return holder;
 }
 
 }  // namespace pg

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <pqxx/pqxx>
 #include <string>
 
 #include "pg/handles.h"
@@ -25,8 +26,6 @@ class WriterLock {
   // True once it is held, for as long as the session lives. Works on a standby too, where it counts
   // among that server's sessions.
   bool try_acquire(std::int64_t key);
-  // Of the session that holds it, if any.
-  std::optional<int> holder(std::int64_t key);
 
   // Returns when the session has answered something that was asked less than a second ago. To call
   // before each write costs a look at the clock, and twice a second a round trip.
@@ -46,5 +45,14 @@ class WriterLock {
   PgConnection connection_;
   Clock::time_point answered_{};  // when what was answered last was asked
 };
+
+// The session, of this server and database, that holds that advisory lock. Throws what libpqxx
+// throws.
+struct LockHolder {
+  int pid = 0;
+  std::optional<double>
+      idle_seconds;  // since it asked something; nothing: not for this role to see
+};
+std::optional<LockHolder> advisory_lock_holder(pqxx::connection& sql, std::int64_t key);
 
 }  // namespace pg
