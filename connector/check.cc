@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "connector/observe.h"
+#include "connector/poll_verbs.h"
 #include "connector/remedy.h"
 #include "connector/resume.h"
 #include "connector/session.h"
@@ -142,9 +143,12 @@ int check(const Config& config, const CheckCommand& command) {
   PostgresView postgres;
   NatsView nats;
   Exit position = Exit::done;
-  Findings findings = check_postgres(config, postgres);
+  const bool polls = config.polls();
+  Findings findings =
+      polls ? check_polled_postgres(config, postgres) : check_postgres(config, postgres);
   append(findings, check_nats(config, nats));
-  append(findings, check_position(config, postgres, nats, position));
+  append(findings, polls ? check_polled_position(config, postgres, nats, position)
+                         : check_position(config, postgres, nats, position));
   fmt::print("{}",
              command.json ? check_json(findings) : check_text(findings, palette_for_stdout()));
   return static_cast<int>(check_exit(findings, position));

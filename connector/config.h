@@ -131,6 +131,7 @@ struct Config {
   std::vector<OutboxConfig> outboxes;
   SnapshotConfig snapshot;
   LogConfig log;
+  bool polls() const { return !outboxes.empty() && outboxes.front().capture == "poll"; }
   friend bool operator==(const Config&, const Config&) = default;
 };
 

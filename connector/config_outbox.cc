@@ -62,8 +62,9 @@ void read_columns(Section& section, OutboxConfig& outbox) {
 
 void read_outbox(Section& section, OutboxConfig& outbox) {
   read_origin(section, outbox);
-  if (section.one_of("capture", outbox.capture, {"wal", "poll"}) && outbox.capture == "poll") {
-    section.problem("capture", "\"poll\" is not built yet in this version; leave it out");
+  section.one_of("capture", outbox.capture, {"wal", "poll"});
+  if (outbox.capture == "poll" && !outbox.message_prefix.empty()) {
+    section.problem("message_prefix", "is read from WAL; leave out capture = \"poll\"");
   }
   section.text("subject", outbox.subject, check_subject_template);
   read_columns(section, outbox);
@@ -90,8 +91,39 @@ TableConfig as_table(const OutboxConfig& outbox) {
   return table;
 }
 
+// Polling has a stream of its own, since the stream's tail must tell where to go on; and what is no
+// function of WAL cannot do what only that can.
+std::string not_with_polling(const Config& config) {
+  const auto needs_wal = [](const char* key) {
+    return fmt::format(
+        "\"poll\" does not go together with {}, which needs WAL; give it a "
+        "configuration, a stream and a slot name of its own",
+        key);
+  };
+  if (!config.tables.empty()) return needs_wal("[[table]]");
+  if (!config.source.messages.empty()) return needs_wal("source.messages");
+  if (config.source.streaming == "on") return needs_wal("source.streaming = \"on\"");
+  if (config.publish.pack != "none") {
+    return "\"poll\" does not go together with publish.pack: an event is a message; leave one out";
+  }
+  if (config.publish.oversize != "stop") {
+    return "\"poll\" does not go together with publish.oversize: an event is not cut; leave one "
+           "out";
+  }
+  return "";
+}
+
 // What is wrong with one beside the rest of the configuration, as {key, text}; "": nothing.
 std::pair<const char*, std::string> clash(const OutboxConfig& outbox, const Config& config) {
+  if (outbox.capture == "poll") {
+    if (std::string text = not_with_polling(config); !text.empty()) return {"capture", text};
+  }
+  const auto other_capture = [&](const auto& other) { return other.capture != outbox.capture; };
+  if (std::any_of(config.outboxes.begin(), config.outboxes.end(), other_capture)) {
+    return {"capture",
+            "is another one than that of an [[outbox]] before; each capture has a configuration, a "
+            "stream and a slot name of its own"};
+  }
   const std::string records = config.stream.subject_prefix + ".>";
   if (subjects_overlap(outbox_filter(outbox), records)) {
     return {"subject", fmt::format("\"{}\" is among the subjects of records ({}); let it "

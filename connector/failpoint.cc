@@ -15,7 +15,7 @@ struct Armed {
   std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 18> names = {"",
+constexpr std::array<std::string_view, 22> names = {"",
                                                     "before_publish",
                                                     "stored_unacked",
                                                     "acked_unsaved",
@@ -32,7 +32,11 @@ constexpr std::array<std::string_view, 18> names = {"",
                                                     "progress_saved",
                                                     "order_read",
                                                     "order_saved",
-                                                    "publication_altered"};
+                                                    "publication_altered",
+                                                    "before_batch",
+                                                    "batch_saved",
+                                                    "batch_stored",
+                                                    "before_removal"};
 
 void read_environment(Armed& armed) {
   const char* setting = std::getenv("WALFERRY_FAILPOINT");

@@ -16,6 +16,7 @@
 #include "connector/cli.h"
 #include "connector/config.h"
 #include "connector/log.h"
+#include "connector/poll_verbs.h"
 #include "connector/remedy.h"
 #include "connector/supervise.h"
 #include "connector/verbs.h"
@@ -69,14 +70,30 @@ struct RunVerb {
   int operator()(const connector::RunCommand& command) const { return run_daemon(config, command); }
   int operator()(const connector::CheckCommand& command) const { return check(config, command); }
   int operator()(const connector::StatusCommand& command) const { return status(config, command); }
-  int operator()(const connector::TailCommand& command) const { return tail(config, command); }
-  int operator()(const connector::SeekCommand& command) const { return seek(config, command); }
-  int operator()(const connector::MarkCommand& command) const { return mark(config, command); }
-  int operator()(const connector::ReplayCommand& command) const { return replay(config, command); }
+  int operator()(const connector::TailCommand& command) const {
+    if (command.from_lsn) connector::require_slot(config, "tail --from-lsn");
+    return tail(config, command);
+  }
+  int operator()(const connector::SeekCommand& command) const {
+    connector::require_slot(config, "seek");
+    return seek(config, command);
+  }
+  int operator()(const connector::MarkCommand& command) const {
+    connector::require_slot(config, "mark");
+    return mark(config, command);
+  }
+  int operator()(const connector::ReplayCommand& command) const {
+    connector::require_slot(config, "replay");
+    return replay(config, command);
+  }
   int operator()(const connector::SnapshotCommand& command) const {
+    connector::require_slot(config, "snapshot");
     return snapshot(config, command);
   }
-  int operator()(const connector::VerifyCommand& command) const { return verify(config, command); }
+  int operator()(const connector::VerifyCommand& command) const {
+    connector::require_tables(config);
+    return verify(config, command);
+  }
   int operator()(const connector::TeardownCommand& command) const {
     return teardown(config, command);
   }

@@ -167,6 +167,15 @@ std::size_t OutboxRouter::need(std::span<const Column> columns, std::string_view
   return found.value_or(0);
 }
 
+std::vector<std::size_t> OutboxRouter::used() const {
+  std::vector<std::size_t> columns = subject_columns_;
+  columns.insert(columns.end(), {id_, payload_});
+  if (headers_) columns.push_back(*headers_);
+  std::sort(columns.begin(), columns.end());
+  columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
+  return columns;
+}
+
 void OutboxRouter::route(pg::Row row, OutboxEvent& event) const {
   event.subject = prefix_;
   event.body.clear();

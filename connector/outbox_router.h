@@ -52,6 +52,9 @@ class OutboxRouter {
   // Columns that are needed and not there; then no row can be routed.
   const std::vector<std::string>& missing() const { return missing_; }
 
+  // The columns that rows are routed by, in their order; each once.
+  std::vector<std::size_t> used() const;
+
   // Fills `event`, whose buffers are reused. Throws BadValue, which says what of the row is wrong.
   void route(pg::Row row, OutboxEvent& event) const;
 

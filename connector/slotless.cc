@@ -36,7 +36,8 @@ struct SlotlessStart {
 
 enum class Waited { no, stood_by, interrupted };
 
-Waited wait_for_lock(pg::WriterLock& lock, std::int64_t key, const Wakeup& wakeup) {
+Waited wait_for_lock(pg::WriterLock& lock, pqxx::connection& sql, std::int64_t key,
+                     const Wakeup& wakeup) {
   const auto since = Clock::now();
   bool said = false;
   while (!wakeup.stop_requested()) {
@@ -47,9 +48,9 @@ Waited wait_for_lock(pg::WriterLock& lock, std::int64_t key, const Wakeup& wakeu
     // Our own last session may take a moment to end.
     const bool short_wait = Clock::now() - since < seconds(2);
     if (!short_wait && !std::exchange(said, true)) {
-      const auto holder = lock.holder(key);
+      const auto holder = pg::advisory_lock_holder(sql, key);
       spdlog::info("standing by: the writer's lock is held by the session with pid {}",
-                   holder.value_or(0));
+                   holder ? holder->pid : 0);
     }
     if (said && wakeup.reload_requested()) break;
     wakeup.wait_for(short_wait ? milliseconds(25) : milliseconds(200));
@@ -59,17 +60,10 @@ Waited wait_for_lock(pg::WriterLock& lock, std::int64_t key, const Wakeup& wakeu
 
 void require_server(const pg::ServerInfo& server, const SlotlessCapture& capture,
                     const SlotlessStart& start) {
-  if (server.in_recovery && !capture.reads_standbys) {
-    const std::string what = "PostgreSQL is in recovery: waiting until it is promoted";
-    if (start.reached) throw pg::Error(what, "57P03");
-    throw Stop(Exit::precondition, "PostgreSQL is in recovery, and polling needs the primary",
-               "name the primary in source.dsn (several hosts with target_session_attrs=primary)");
+  if (server.in_recovery && !capture.reads_standbys && start.reached) {
+    throw pg::Error("PostgreSQL is in recovery: waiting until it is promoted", "57P03");
   }
-  if (server.encoding != "UTF8") {
-    throw Stop(Exit::precondition,
-               fmt::format("the database's encoding is {}, and records are UTF-8", server.encoding),
-               "use a database whose encoding is UTF8");
-  }
+  require(slotless_server_findings(server, capture.reads_standbys));
 }
 
 // A leader that was just elected answers with less than it has agreed to, until it has applied it.
@@ -112,7 +106,7 @@ std::unique_ptr<SlotlessSession> resync(const Config& config, const SlotlessCapt
   require_server(server, capture, start);
   start.reached = true;
   if (start.first) capture.look(*sql);  // a standby too says at once what is wrong
-  const Waited waited = wait_for_lock(lock, key, wakeup);
+  const Waited waited = wait_for_lock(lock, *sql, key, wakeup);
   if (waited == Waited::interrupted) return nullptr;
   if (!start.first || waited == Waited::stood_by) capture.look(*sql);
   if (!pg::holds_advisory_lock(*sql, lock.pid(), key)) {
@@ -172,6 +166,7 @@ class SlotlessSupervisor {
         take_changes();
         if (attempt()) break;
       } catch (const std::exception& error) {
+        if (go_back(error)) continue;
         const auto code = retry_.after(error, retry_.judge(error), wakeup_);
         if (code) return static_cast<int>(*code);
       }
@@ -185,15 +180,20 @@ class SlotlessSupervisor {
     if (!wakeup_.take_reload()) return;
     const auto next = reload(config_);
     if (!next) return;
-    try {
-      make_(*next);
-    } catch (const Stop& stop) {
-      spdlog::error("the changed configuration is not taken, the old one stays: {}", stop.what());
-      return;
-    }
-    config_ = *next;
+    running_ = std::exchange(config_, *next);
     configure_logging(config_.log);
     spdlog::info("{} has changed: going on with it", config_.file);
+  }
+
+  // One that could not start does not replace one that runs.
+  bool go_back(const std::exception& error) {
+    const auto* stop = dynamic_cast<const Stop*>(&error);
+    if (stop == nullptr || !running_) return false;
+    spdlog::error("the changed configuration is not taken, the old one stays: {}. What to do: {}",
+                  stop->what(), stop->hint());
+    config_ = *std::exchange(running_, std::nullopt);
+    configure_logging(config_.log);
+    return true;
   }
 
   // True when the work is over.
@@ -202,6 +202,7 @@ class SlotlessSupervisor {
     const auto session = resync(config_, capture, start_, wakeup_);
     if (!session) return wakeup_.stop_requested();
     start_.first = false;
+    running_.reset();
     retry_.reached();
     const auto began = Clock::now();
     const auto worked = [&] {
@@ -220,6 +221,7 @@ class SlotlessSupervisor {
   }
 
   Config config_;
+  std::optional<Config> running_;  // the one before, until config_ has shown that it can run
   Wakeup& wakeup_;
   const std::function<SlotlessCapture(const Config&)>& make_;
   bool once_;
@@ -285,6 +287,30 @@ void Outlet::wait() {
 int supervise_slotless(const Config& config, const RunCommand& command, Wakeup& wakeup,
                        const std::function<SlotlessCapture(const Config&)>& capture) {
   return SlotlessSupervisor(config, command, wakeup, capture).run();
+}
+
+Findings slotless_server_findings(const pg::ServerInfo& server, bool reads_standbys) {
+  constexpr int oldest = 140000;
+  Findings found;
+  if (server.version < oldest) {
+    found.push_back({Verdict::fail, "version",
+                     fmt::format("the server is PostgreSQL {}, and walferry needs 14 or newer",
+                                 server.version_text),
+                     "upgrade PostgreSQL"});
+  }
+  if (server.in_recovery && !reads_standbys) {
+    found.push_back({Verdict::fail, "primary",
+                     "PostgreSQL is in recovery, and polling needs the primary",
+                     "name the primary in source.dsn (several hosts, with "
+                     "target_session_attrs=read-write)"});
+  }
+  if (server.encoding != "UTF8") {
+    found.push_back(
+        {Verdict::fail, "encoding",
+         fmt::format("the database's encoding is {}, and messages are UTF-8", server.encoding),
+         "use a database whose encoding is UTF8"});
+  }
+  return found;
 }
 
 // FNV-1a, 64 bits.

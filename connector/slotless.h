@@ -23,6 +23,7 @@
 #include "connector/preconditions.h"
 #include "connector/slotless_position.h"
 #include "connector/wakeup.h"
+#include "pg/catalog.h"
 #include "pg/writer_lock.h"
 #include "publisher/connection.h"
 #include "publisher/key_value.h"
@@ -98,6 +99,9 @@ struct SlotlessCapture {
 // Returns the process's exit code. Logs; throws nothing.
 int supervise_slotless(const Config& config, const RunCommand& command, Wakeup& wakeup,
                        const std::function<SlotlessCapture(const Config&)>& capture);
+
+// What the server itself must be.
+Findings slotless_server_findings(const pg::ServerInfo& server, bool reads_standbys);
 
 // The writer's lock of this configuration.
 std::int64_t writer_lock_key(const Config& config);

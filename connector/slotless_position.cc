@@ -45,6 +45,7 @@ class SlotlessDecision {
     position.timeline = seen_.timeline;
     position.settings = seen_.settings;
     position.last = seen_.stream.last;
+    plan_.former_work = position.work;
     if (plan_.anew) position.work = nullptr;
     return std::move(plan_);
   }
@@ -130,8 +131,9 @@ class SlotlessDecision {
   void find_tail() {
     StreamSequence first_foreign;
     for (const publisher::StoredMessage& message : seen_.window) {
-      if (message.sequence <= plan_.position.accepted) continue;
       const auto id = id_of(message, seen_.slot);
+      if (id) plan_.newest_id = *id;
+      if (message.sequence <= plan_.position.accepted) continue;
       if (id) {
         plan_.tail = message;
         plan_.tail_id = *id;

@@ -58,6 +58,9 @@ struct SlotlessResume {
   // Accepted by the operator: another server, another stream, or the position was gone. `work` is
   // null then, and nothing that was done before counts.
   bool anew = false;
+  // What of ids must not be given again: the work before, and the newest id in the stream.
+  nlohmann::ordered_json former_work;
+  std::string newest_id;
   bool other_timeline = false;  // the server's: it may lack what its predecessor had
   std::vector<std::string> notes;
 };

@@ -14,9 +14,11 @@
 
 #include "connector/attach.h"
 #include "connector/interrupt.h"
+#include "connector/poll_verbs.h"
 #include "connector/record.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
+#include "connector/slotless.h"
 #include "connector/stamps.h"
 #include "connector/verbs.h"
 #include "pg/conninfo.h"
@@ -96,6 +98,7 @@ class Watcher {
       report.nats_error = one_line(error.what());
       report.nats_code = remedy_for(error).code;
     }
+    if (config_.polls()) look_at_batches(report);
     return report;
   }
 
@@ -106,14 +109,21 @@ class Watcher {
     if (!sql_) sql_ = attach_postgres(config_);
     const pg::ServerInfo server = pg::server_info(*sql_);
     report.version = "PostgreSQL " + server.version_text;
+    if (!server.in_recovery) report.wal_end = pg::flushed_wal_lsn(*sql_);
+    if (config_.polls()) {
+      report.poll.emplace();
+      report.poll->writer = pg::advisory_lock_holder(*sql_, writer_lock_key(config_));
+      return;
+    }
     report.slot = pg::slot_info(*sql_, config_.source.slot);
     report.marks = marks_of(*sql_, config_.source.slot);
-    if (!server.in_recovery) report.wal_end = pg::flushed_wal_lsn(*sql_);
   }
 
   void look_at_nats(StatusReport& report) {
     if (!nats_ || nats_->lost()) nats_ = attach_nats(config_);
     report.nats_url = nats_->connected_url();
+    report.stream = publisher::stream_info(*nats_, config_.stream.name);
+    if (config_.polls()) return;
     const publisher::KeyValueEntry entry = position_key(config_).get(*nats_);
     try {
       if (entry.value) report.saved = parse_saved_position(*entry.value);
@@ -126,15 +136,34 @@ class Watcher {
     } catch (const Stop& stop) {
       report.saved_error = stop.what();
     }
-    report.stream = publisher::stream_info(*nats_, config_.stream.name);
     if (!report.stream || report.stream->messages == 0) return;
     const auto message = publisher::get_message(*nats_, config_.stream.name, report.stream->last);
     if (message) report.last = last_record(*message, config_.source.slot);
   }
 
+  // Needs both sides.
+  void look_at_batches(StatusReport& report) {
+    if (!report.poll || !report.nats_error.empty()) return;
+    try {
+      const publisher::KeyValueEntry entry = position_key(config_).get(*nats_);
+      if (!entry.value) return;
+      const SlotlessPosition position = parse_slotless_position(*entry.value, "poll");
+      const PollWork work = parse_poll_work(position.work);
+      report.poll->batch = work.last;
+      report.poll->open = work.open.has_value();
+      report.poll->last = position.last;
+      if (!poller_) poller_ = outbox::Poller::open(config_.source.dsn);
+      report.poll->pending = pending_rows(config_, work, *poller_, PollReport::most_pending);
+    } catch (const std::exception& error) {
+      poller_.reset();
+      report.saved_error = one_line(error.what());
+    }
+  }
+
   const Config& config_;
   std::unique_ptr<pqxx::connection> sql_;
   std::unique_ptr<publisher::Connection> nats_;
+  std::optional<outbox::Poller> poller_;
 };
 
 int watch(const Config& config, const StatusCommand& command) {

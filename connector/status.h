@@ -13,6 +13,7 @@
 #include "connector/terminal.h"
 #include "pg/catalog.h"
 #include "pg/types.h"
+#include "pg/writer_lock.h"
 #include "publisher/stream.h"
 #include "publisher/types.h"
 
@@ -23,6 +24,16 @@ struct LastRecord {
   std::optional<MessagePosition> position;  // nothing: the message is not walferry's
   std::string commit_ts;                    // as the record has it; empty: unknown
   std::optional<double> age_seconds;        // by this machine's clock
+};
+
+// Of outboxes that are polled.
+struct PollReport {
+  std::optional<pg::LockHolder> writer;
+  std::uint64_t batch = 0;  // the last; 0: none
+  bool open = false;        // it is being published
+  publisher::StreamSequence last;
+  std::optional<std::uint64_t> pending;  // rows that are in no complete batch; at most most_pending
+  static constexpr std::uint64_t most_pending = 100'000;
 };
 
 struct StatusReport {
@@ -45,13 +56,14 @@ struct StatusReport {
   std::optional<SavedPosition> saved;
   std::string saved_error;
   std::optional<SnapshotProgress> snapshots;
+  std::optional<PollReport> poll;  // instead of all that is about a slot
 
   // What is in the stream for sure: the last record's commit, or, where the slot has been confirmed
   // beyond it, that: everything before was no change of a published table.
   pg::Lsn stored() const;
   // From stored() to the server's WAL end: an upper bound, since not all WAL becomes records.
   std::optional<std::uint64_t> lag_bytes() const;
-  bool running() const { return slot && slot->active; }
+  bool running() const { return poll ? poll->writer.has_value() : slot && slot->active; }
 };
 
 std::string status_text(const StatusReport& report, const Palette& palette);

@@ -88,8 +88,30 @@ void add_postgres(Page& page, const StatusReport& report) {
   page.heading("postgres", fmt::format("{}, {}", report.version, report.server), "");
   page.line("WAL end",
             report.wal_end.valid() ? to_string(report.wal_end) : "unknown: a standby in recovery");
+  if (report.poll) return;
   add_slot(page, report);
   add_marks(page, report);
+}
+
+std::string rows_in_words(std::uint64_t rows) {
+  const bool more = rows >= PollReport::most_pending;
+  return fmt::format("{}{} row{}", more ? "at least " : "", human_number(rows),
+                     rows == 1 ? "" : "s");
+}
+
+void add_poll(Page& page, const StatusReport& report) {
+  const PollReport& poll = *report.poll;
+  if (!report.saved_error.empty()) {
+    page.heading("outbox", report.saved_error, page.palette().red);
+    return;
+  }
+  page.heading("outbox",
+               poll.batch == 0 ? "no batch yet"
+                               : fmt::format("batch {}{}, message {}", human_number(poll.batch),
+                                             poll.open ? " is being published" : "",
+                                             human_number(poll.last.value)),
+               "");
+  if (poll.pending) page.line("pending", rows_in_words(*poll.pending));
 }
 
 void add_last(Page& page, const StatusReport& report) {
@@ -170,6 +192,7 @@ void add_nats(Page& page, const StatusReport& report) {
                   (stream.replicas > 1 ? fmt::format(", {} replicas", stream.replicas) : ""));
     if (report.last) add_last(page, report);
   }
+  if (report.poll) return add_poll(page, report);
   add_saved(page, report);
   add_snapshots(page, report);
 }
@@ -194,6 +217,15 @@ Json slot_json(const StatusReport& report) {
   json["wal_status"] = slot.wal_status;
   json["retained_bytes"] = slot.retained_bytes;
   json["safe_wal_bytes"] = or_null(slot.safe_wal_bytes);
+  return json;
+}
+
+Json poll_json(const PollReport& poll) {
+  Json json{{"capture", "poll"}, {"batch", poll.batch}, {"publishing", poll.open}};
+  json["pending_rows"] = or_null(poll.pending);
+  json["writer_pid"] = poll.writer ? Json(poll.writer->pid) : Json(nullptr);
+  json["last_poll_seconds"] = poll.writer ? or_null(poll.writer->idle_seconds) : Json(nullptr);
+  json["last_seq"] = poll.last.value;
   return json;
 }
 
@@ -290,7 +322,16 @@ std::optional<std::uint64_t> StatusReport::lag_bytes() const {
 
 std::string status_text(const StatusReport& report, const Palette& palette) {
   Page page(palette);
-  if (report.running()) {
+  if (report.poll && report.running()) {
+    const pg::LockHolder& writer = *report.poll->writer;
+    page.heading(
+        "walferry",
+        fmt::format("running (the session with pid {} holds the writer's lock)", writer.pid),
+        palette.green);
+    if (writer.idle_seconds) {
+      page.line("last poll", human_age(std::max(0.0, *writer.idle_seconds)) + " ago at most");
+    }
+  } else if (report.running()) {
     page.heading("walferry",
                  fmt::format("running (its session has pid {})", report.slot->active_pid),
                  palette.green);
@@ -310,7 +351,7 @@ std::string status_text(const StatusReport& report, const Palette& palette) {
 std::string status_json(const StatusReport& report, bool one_line) {
   Json json;
   json["running"] = report.postgres_error.empty() ? Json(report.running()) : Json(nullptr);
-  json["lag_bytes"] = or_null(report.lag_bytes());
+  json["lag_bytes"] = report.poll ? Json(nullptr) : or_null(report.lag_bytes());
   // At most: the age of the last record, where anything at all may be waiting.
   const bool caught_up = report.lag_bytes() == 0U;
   json["lag_seconds"] = caught_up     ? Json(0)
@@ -320,8 +361,9 @@ std::string status_json(const StatusReport& report, bool one_line) {
   if (report.postgres_error.empty()) {
     json["postgres"]["version"] = report.version;
     json["postgres"]["wal_lsn"] = text_or_null(report.wal_end);
-    json["slot"] = slot_json(report);
+    json["slot"] = report.poll ? Json(nullptr) : slot_json(report);
     json["marks"] = marks_json(report);
+    if (report.poll) json["outbox"] = poll_json(*report.poll);
   } else {
     json["postgres"]["error"] = report.postgres_error;
     json["slot"] = nullptr;

@@ -42,6 +42,23 @@ std::string escape_token(std::string_view name) {
   return out;
 }
 
+std::string unescape_token(std::string_view token) {
+  std::string text;
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    if (token[i] != '%') {
+      text += token[i];
+      continue;
+    }
+    if (token.size() - i < 3) break;  // "%" alone: empty
+    const auto high = hex_digits.find(token[i + 1]);
+    const auto low = hex_digits.find(token[i + 2]);
+    if (high == std::string_view::npos || low == std::string_view::npos) continue;
+    text += static_cast<char>(high * 16 + low);
+    i += 2;
+  }
+  return text;
+}
+
 std::string escape_schema(std::string_view schema) {
   if (schema.empty() || schema.front() != '_') return escape_token(schema);
   std::string out;

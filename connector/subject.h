@@ -9,6 +9,8 @@ namespace connector {
 // Every byte outside A-Z a-z 0-9 _ - as %XX; an empty one as "%". Injective, so that two tables
 // never share a subject, and never a wildcard or a token of its own.
 std::string escape_token(std::string_view name);
+// The way back.
+std::string unescape_token(std::string_view token);
 
 // A schema's leading `_` is escaped too: `_message`, `_schema` and `_snapshot` are walferry's.
 std::string escape_schema(std::string_view schema);

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "connector/log.h"
+#include "connector/poll.h"
+#include "connector/poll_verbs.h"
 #include "connector/pump.h"
 #include "connector/reload.h"
 #include "connector/remedy.h"
@@ -151,6 +153,13 @@ class Supervisor {
 }  // namespace
 
 int supervise(const Config& config, const RunCommand& command, Wakeup& wakeup) {
+  if (config.polls()) {
+    if (const std::string wrong = needs_slot(command); !wrong.empty()) {
+      spdlog::error("{}. What to do: run --once, or without it", wrong);
+      return static_cast<int>(Exit::usage);
+    }
+    return supervise_slotless(config, command, wakeup, poll_capture);
+  }
   if (command.once) {
     spdlog::error("--once is for captures without a slot. What to do: run --until current");
     return static_cast<int>(Exit::usage);

@@ -19,9 +19,11 @@
 #include "connector/attach.h"
 #include "connector/interrupt.h"
 #include "connector/marks.h"
+#include "connector/poll_resume.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
+#include "connector/slotless.h"
 #include "connector/stop.h"
 #include "connector/terminal.h"
 #include "connector/verbs.h"
@@ -54,6 +56,7 @@ class Teardown {
  private:
   void look_at_postgres() {
     sql_ = attach_postgres(config_);
+    if (config_.polls()) return look_for_writer();
     const pg::ServerInfo server = pg::server_info(*sql_);
     slot_info_ = pg::slot_info(*sql_, slot_);
     if (slot_info_) {
@@ -85,6 +88,16 @@ class Teardown {
       const auto info = pg::publication_info(*sql_, name);
       if (info && info->ours) publications_.push_back(name);
     }
+  }
+
+  // Without a slot there is nothing of ours in PostgreSQL.
+  void look_for_writer() {
+    const auto writer = pg::advisory_lock_holder(*sql_, writer_lock_key(config_));
+    if (!writer) return;
+    throw Stop(Exit::precondition,
+               fmt::format("the writer's lock of \"{}\" is held by the session with pid {}", slot_,
+                           writer->pid),
+               "stop the walferry that polls");
   }
 
   void look_at_nats() {
@@ -143,14 +156,13 @@ class Teardown {
       pg::drop_slot(*sql_, mark.slot);
       fmt::print("dropped mark {}\n", mark.name);
     }
-    {
+    if (!config_.polls()) {
       pqxx::nontransaction work(*sql_);
       work.exec("SET lock_timeout = '2s'");
     }
-    for (const std::string& name : pg::drop_publications(*sql_, config_.source.publication)) {
-      fmt::print("dropped publication {}\n", name);
-    }
+    drop_publications();
     if (saved_) {
+      if (config_.polls()) purge_archives();
       key_.purge(*nats_);
       shapes_key(config_).purge(*nats_);
       joined_key(config_).purge(*nats_);
@@ -160,6 +172,20 @@ class Teardown {
     if (stream_ && stream_->messages > 0) {
       fmt::print("run begins anew with another stream, or in this one with --accept-gap\n");
     }
+  }
+
+  void drop_publications() {
+    if (config_.polls()) return;
+    for (const std::string& name : pg::drop_publications(*sql_, config_.source.publication)) {
+      fmt::print("dropped publication {}\n", name);
+    }
+  }
+
+  void purge_archives() {
+    const auto text = key_.get(*nats_).value;
+    if (!text) return;
+    const PollWork work = parse_poll_work(parse_slotless_position(*text, "poll").work);
+    for (const PollArchive& archive : work.archives) archive_key(config_, archive).purge(*nats_);
   }
 
   int conclude() const {

@@ -1,0 +1,56 @@
+// Where polling goes on, in a session that has just begun.
+//
+// The stream's last message names its batch and its row's number there, and carries the row's id:
+// so that batch goes on behind that id, whatever else has happened to its rows. Batches behind it
+// that were complete are done again (JetStream has lost them), as long as all of their rows are
+// there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "connector/poll_work.h"
+#include "connector/slotless.h"
+#include "outbox/poller.h"
+
+namespace connector {
+
+// Beside Nats-Msg-Id, of a polled event: the row's table, and on the first of a batch its two
+// snapshots, parted by a blank. With those the batch can be read again when its number is all that
+// is left of it.
+inline constexpr const char* outbox_header = "Walferry-Outbox";
+inline constexpr const char* batch_header = "Walferry-Batch";
+inline constexpr const char* event_id_header = "Walferry-Event-Id";
+
+// A row of a batch.
+struct PollPlace {
+  std::size_t table = 0;          // in PollWork::tables
+  std::optional<std::string> id;  // nothing: before the table's first
+  std::uint64_t row = 0;          // its number in the batch
+};
+
+struct PollStart {
+  PollWork work;
+  std::uint64_t batch = 0;  // the first to be read; those behind it follow. 0: none
+  std::optional<PollPlace> after;
+  std::vector<std::string> notes;
+};
+
+// Throws Stop(position_lost) where events would be missing, unless that is accepted.
+PollStart resume_poll(const Config& config, SlotlessSession& session, outbox::Poller& poller,
+                      const std::vector<outbox::PolledTable>& tables);
+
+// The key of an archive.
+publisher::KeyValue archive_key(const Config& config, const PollArchive& archive);
+
+// The table of that place in the work, where it is configured.
+const outbox::PolledTable* find_table(const std::vector<outbox::PolledTable>& tables,
+                                      const PollTable& table);
+
+// As it stands in the header: "public.outbox", escaped as in subjects.
+std::string polled_name(const std::string& schema, const std::string& table);
+
+}  // namespace connector

@@ -1,0 +1,128 @@
+#include "connector/poll_verbs.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "connector/attach.h"
+#include "connector/poll_findings.h"
+#include "connector/poll_resume.h"
+#include "connector/polled_outbox.h"
+#include "connector/remedy.h"
+#include "connector/session.h"
+#include "connector/slotless.h"
+#include "pg/conninfo.h"
+#include "publisher/tail.h"
+
+namespace connector {
+namespace {
+
+Finding writer_finding(const Config& config, pqxx::connection& sql) {
+  const auto holder = pg::advisory_lock_holder(sql, writer_lock_key(config));
+  return {Verdict::ok, "writer",
+          holder
+              ? fmt::format("the session with pid {} holds the writer's lock (run would stand by)",
+                            holder->pid)
+              : "nobody holds the writer's lock",
+          ""};
+}
+
+}  // namespace
+
+Findings check_polled_postgres(const Config& config, PostgresView& seen) {
+  Findings found;
+  try {
+    seen.sql = attach_postgres(config);
+    found.push_back({Verdict::ok, "postgres", pg::describe(config.source.dsn), ""});
+    seen.server = pg::server_info(*seen.sql);
+    append(found, slotless_server_findings(*seen.server, false));
+    append(found, poll_findings(config, *seen.sql));
+    found.push_back(writer_finding(config, *seen.sql));
+    seen.identity = pg::system_identity(*seen.sql);
+  } catch (const std::exception& error) {
+    found.push_back(failed("postgres", error));
+  }
+  return found;
+}
+
+Findings check_polled_position(const Config& config, PostgresView& postgres, const NatsView& nats,
+                               Exit& code) {
+  if (!postgres.identity || !nats.complete) return {};
+  try {
+    SlotlessObserved seen{.saved = {},
+                          .capture = "poll",
+                          .slot = config.source.slot,
+                          .stream_name = config.stream.name,
+                          .stream = nats.stream.value_or(publisher::StreamInfo{}),
+                          .window = {},
+                          .system_id = postgres.identity->system_id,
+                          .timeline = postgres.identity->timeline,
+                          .settings = record_settings(config, {})};
+    if (nats.saved.value) seen.saved = parse_slotless_position(*nats.saved.value, seen.capture);
+    seen.window = publisher::read_back(*nats.nats, config.stream.name, seen.stream.first,
+                                       seen.stream.last, 1, config.publish.max_message);
+    const SlotlessResume resume = decide_slotless(seen);
+    const PollWork work = parse_poll_work(resume.position.work);
+    Finding finding{Verdict::ok, "position",
+                    work.last == 0 ? "run begins with all rows that are there"
+                                   : fmt::format("run goes on after message {}, batch {}",
+                                                 seen.stream.last.value, work.last),
+                    ""};
+    if (!resume.notes.empty()) {
+      finding.verdict = Verdict::warn;
+      finding.detail += fmt::format("; {}", fmt::join(resume.notes, "; "));
+    }
+    return {finding};
+  } catch (const std::exception& error) {
+    code = remedy_for(error).code;
+    return {failed("position", error)};
+  }
+}
+
+std::uint64_t pending_rows(const Config& config, PollWork work, outbox::Poller& poller,
+                           std::uint64_t most) {
+  std::vector<std::pair<std::string, std::string>> configured;
+  for (const PolledOutbox& outbox : polled_outboxes(config)) {
+    configured.emplace_back(outbox.config().schema, outbox.config().table);
+  }
+  const bool open = work.open.has_value();
+  if (open) --work.last;
+  work.open.reset();
+  work.take_tables(configured);
+  std::uint64_t rows = 0;
+  for (const PolledOutbox& outbox : polled_outboxes(config)) {
+    const auto known = std::find_if(work.tables.begin(), work.tables.end(), [&](const auto& table) {
+      return outbox.is(table.schema, table.name);
+    });
+    rows += poller.count_behind(outbox.table(), work.seen(*known), most - rows);
+    if (rows >= most) return most;
+  }
+  return rows;
+}
+
+void require_slot(const Config& config, const char* verb) {
+  if (!config.polls()) return;
+  throw Stop(Exit::usage,
+             fmt::format("{} needs WAL, and capture = \"poll\" has no slot to read it from", verb),
+             "walferry status, tail, check and teardown work without a slot");
+}
+
+void require_tables(const Config& config) {
+  if (!config.polls()) return;
+  throw Stop(Exit::usage,
+             "verify compares tables, and outboxes are not verified: their rows are events, which "
+             "do not add up to a table",
+             "count the events by their header Walferry-Event-Id instead");
+}
+
+std::string needs_slot(const RunCommand& command) {
+  const char* option = command.from_lsn    ? "--from-lsn"
+                       : command.until_lsn ? "--until-lsn"
+                       : command.adopt     ? "--adopt"
+                                           : "";
+  return *option == 0 ? "" : fmt::format("{} needs a slot, and this capture has none", option);
+}
+
+}  // namespace connector

@@ -1,0 +1,60 @@
+#include "connector/polled_outbox.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "connector/poll_resume.h"
+#include "connector/stop.h"
+
+namespace connector {
+namespace {
+
+constexpr std::uint32_t bytea = 17;
+
+OutboxRouter::Column as_column(const pg::Column& column) {
+  return {column.name, column.type.value == bytea};
+}
+
+}  // namespace
+
+PolledOutbox::PolledOutbox(const OutboxConfig& config)
+    : config_(&config),
+      table_{.schema = config.schema, .name = config.table, .id = config.id, .columns = {}},
+      name_(polled_name(config.schema, config.table)) {}
+
+void PolledOutbox::choose(const std::vector<pg::Column>& columns) {
+  std::vector<OutboxRouter::Column> all;
+  for (const pg::Column& column : columns) all.push_back(as_column(column));
+  const OutboxRouter router(*config_, all);
+  if (!router.missing().empty()) {
+    throw Stop(Exit::precondition,
+               fmt::format("{} has no column {}", outbox_name(*config_),
+                           fmt::join(router.missing(), ", ")),
+               "name its columns in the [[outbox]] (id, aggregate_type, aggregate_id, event_type, "
+               "payload, headers, and those in subject)");
+  }
+  std::vector<OutboxRouter::Column> used;
+  table_.columns.clear();
+  for (const std::size_t i : router.used()) {
+    if (columns[i].name == config_->id) id_ = used.size();
+    used.push_back(all[i]);
+    table_.columns.push_back(columns[i].name);
+  }
+  router_.emplace(*config_, used);
+}
+
+std::string PolledOutbox::route(pg::Row row, OutboxEvent& event) const {
+  router_->route(row, event);
+  const auto* id = std::get_if<std::string_view>(&row[id_]);
+  return id == nullptr ? std::string() : std::string(*id);
+}
+
+std::vector<PolledOutbox> polled_outboxes(const Config& config) {
+  std::vector<PolledOutbox> outboxes;
+  for (const OutboxConfig& outbox : config.outboxes) {
+    if (outbox.capture == "poll") outboxes.emplace_back(outbox);
+  }
+  return outboxes;
+}
+
+}  // namespace connector
