@@ -55,6 +55,13 @@ Poll::Poll(const Config& config, SlotlessSession& session, Wakeup& wakeup)
   if (!poller_.same_server(session.lock.pid(), writer_lock_key(config))) {
     throw pg::Error("the two sessions have come to different servers", "");
   }
+  for (const PolledOutbox& outbox : outboxes_) {
+    if (poller_.claim(outbox.table(), outbox.config().delete_after_publish)) continue;
+    throw pg::Error(fmt::format("another walferry polls {}, and one of the two deletes its rows: "
+                                "waiting for it to stop",
+                                outbox_name(outbox.config())),
+                    "55006");
+  }
   for (PolledOutbox& outbox : outboxes_) outbox.choose(poller_.columns(outbox.table()));
   // Before the first look: what commits behind it wakes.
   session.lock.listen(channel);
@@ -122,6 +129,9 @@ bool Poll::begin_batch() {
 
 bool Poll::publish_batch(std::uint64_t number, const std::optional<PollPlace>& after) {
   row_ = after ? after->row : 0;
+  digest_.reset();
+  if (!after) digest_.emplace();
+  if (after && after->digest != 0) digest_.emplace(after->digest);
   const PollBatch* batch = work_.find(number);
   batch_header_ = work_.before(number) + " " + batch->snapshot;
   if (batch_header_.size() > longest_batch_header) batch_header_.clear();
@@ -138,7 +148,7 @@ bool Poll::publish_batch(std::uint64_t number, const std::optional<PollPlace>& a
 void Poll::complete(std::uint64_t number) {
   unsaved_ = true;
   if (work_.open && work_.open->number == number) {
-    work_.complete(outlet_.last_stored(), row_, now_ms());
+    work_.complete(outlet_.last_stored(), row_, now_ms(), digest_ ? digest_->value() : 0);
     return;
   }
   for (PollBatch& batch : work_.batches) {
@@ -166,11 +176,24 @@ bool Poll::publish_table(std::size_t table, std::uint64_t number,
     std::uint64_t rows = 0;
     while (const auto row = poller_.next()) {
       if (!publish_row(*outbox, *row, number)) return false;
+      if (digest_) digest_->add(table, last_id_);
+      keep_place(table, number);
       ++rows;
     }
     if (rows < rows_at_once) return true;
     after_id = last_id_;
   }
+}
+
+// The stream's messages may expire before the batch is complete, and rows be deleted: then this
+// says where to go on.
+void Poll::keep_place(std::size_t table, std::uint64_t number) {
+  if (row_ % 64 != 0 || Clock::now() < next_place_) return;
+  next_place_ = Clock::now() + seconds(1);
+  if (!work_.open || work_.open->number != number || !outlet_.drain()) return;
+  work_.place = PollPlace{
+      .table = table, .id = last_id_, .row = row_, .digest = digest_ ? digest_->value() : 0};
+  save();
 }
 
 bool Poll::publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint64_t number) {
@@ -205,6 +228,8 @@ bool Poll::publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint
     return false;
   }
   ++row_;
+  // libpq keeps them in memory; what they say is looked for behind the batch anyway.
+  if (row_ % 256 == 0) session_.lock.take_notifications();
   report();
   return true;
 }
@@ -248,14 +273,26 @@ void Poll::remove_due() {
   for (PollTable& table : work_.tables) {
     const PolledOutbox* outbox = find(table);
     const bool removes = outbox != nullptr && outbox->config().delete_after_publish;
-    if (!removes || table.removed == work_.due) continue;
+    // Not before its first batch, which has whatever was there, is among what is due.
+    if (!removes || table.removed == work_.due || work_.due_number < table.since) continue;
     session_.lock.require();
     pass(Failpoint::before_removal);
-    const auto rows = poller_.remove(outbox->table(), {.after = table.removed, .upto = work_.due},
-                                     removed_at_once);
-    if (!rows) continue;  // somebody holds a lock on it
-    if (*rows < removed_at_once) table.removed = work_.due;
-    if (*rows == removed_at_once) next_removal_ = now;
+    const std::string& behind = table.removed.empty() ? table.from : table.removed;
+    const auto removed =
+        poller_.remove(outbox->table(), {.after = behind, .upto = work_.due}, removed_at_once);
+    if (!removed.refused.empty() && now >= next_refusal_) {
+      next_refusal_ = now + std::chrono::minutes(1);
+      spdlog::warn(
+          "{}: events that were published cannot be deleted: {}. What to do: let the "
+          "table's rows be deleted, or set delete_after_publish = false",
+          outbox_name(outbox->config()), removed.refused);
+    }
+    if (!removed.rows) continue;
+    if (*removed.rows == 0) {
+      table.removed = work_.due;
+    } else {
+      next_removal_ = now;
+    }
     unsaved_ = true;
   }
 }

@@ -43,6 +43,7 @@ class Poll {
   // False: stopped within.
   bool publish_batch(std::uint64_t number, const std::optional<PollPlace>& after);
   bool publish_table(std::size_t table, std::uint64_t number, std::optional<std::string> after_id);
+  void keep_place(std::size_t table, std::uint64_t number);
   bool publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint64_t number);
   [[noreturn]] void refuse(const PolledOutbox& outbox, std::uint64_t number, const std::string& why,
                            const char* way_out) const;
@@ -67,12 +68,16 @@ class Poll {
   Outlet outlet_;
   std::uint64_t row_ = 0;  // the last one's number in its batch
   std::string last_id_;    // that row's, in its table
+  // Of the batch's rows so far; nothing where this session does not know all of them.
+  std::optional<PollDigest> digest_;
+  Clock::time_point next_place_;
   OutboxEvent event_;
   std::vector<publisher::Header> headers_;
   std::string id_;
   std::string batch_header_;
   bool unsaved_ = false;
   Clock::time_point next_removal_;
+  Clock::time_point next_refusal_;
   Clock::time_point next_report_;
   std::uint64_t reported_ = 0;
 };

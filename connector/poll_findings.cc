@@ -92,10 +92,24 @@ class TableFindings {
     } else if (!info_->id_not_null) {
       fail(fmt::format("has a column {} that may be NULL", table_.id),
            fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL;", quoted_, column));
+    } else if (info_->id_type != "bigint" && info_->id_type != "integer" &&
+               info_->id_type != "smallint") {
+      findings_.push_back(
+          {Verdict::warn, "table " + readable_,
+           fmt::format("outbox {} has an id of type {}: events that are found by one look are "
+                       "published in the order of ids, which is not that of their commits",
+                       readable_, info_->id_type),
+           "take an id from a sequence (bigint GENERATED ALWAYS AS IDENTITY) where the order of "
+           "one "
+           "aggregate's events matters"});
     }
   }
 
   void rights(const std::string& role) {
+    if (!info_->may_use) {
+      fail("is in a schema that this role may not use",
+           fmt::format("GRANT USAGE ON SCHEMA {} TO {};", quoted_identifier(table_.schema), role));
+    }
     if (!info_->may_select) {
       fail("may not be read by this role", fmt::format("GRANT SELECT ON {} TO {};", quoted_, role));
     }
@@ -131,7 +145,7 @@ Findings poll_findings(const Config& config, pqxx::connection& sql) {
     Findings found =
         TableFindings(outbox.table(), outbox.config().delete_after_publish, info).make(role);
     if (info)
-      append(found, outbox_findings(outbox.config(), *info,
+      append(found, outbox_findings(outbox.config(), pg::TableInfo{},
                                     pg::table_columns(sql, info->oid), any_version));
     append(findings, std::move(found));
   }

@@ -33,6 +33,7 @@ class Resumption {
       if (resume.other_timeline) check_timeline();
       check_rows();
     }
+    require_tables();
     std::vector<std::pair<std::string, std::string>> configured;
     for (const outbox::PolledTable& table : tables_)
       configured.emplace_back(table.schema, table.name);
@@ -47,6 +48,26 @@ class Resumption {
   void gap(const std::string& what, const std::string& hint = accept_hint) {
     if (!session_.accept_gap) throw Stop(Exit::position_lost, what, hint);
     start_.notes.push_back("accepted: " + what);
+  }
+
+  // What is still to be published of a batch cannot be without one of its tables.
+  void require_tables() {
+    for (const PollTable& table : work().tables) {
+      const bool in_open = work().open && work().range(table, work().open->number);
+      const bool again = start_.batch != 0 && work().range(table, start_.batch);
+      if ((!in_open && !again) || find_table(tables_, table) != nullptr) continue;
+      const std::string name = table.schema + "." + table.name;
+      const std::string what = fmt::format(
+          "outbox {} is not in the configuration any more, and batch {}, which has rows "
+          "of it, is not wholly published",
+          name, in_open ? work().open->number : start_.batch);
+      if (!session_.accept_gap) {
+        throw Stop(Exit::usage, what,
+                   "put it back, `run --once`, and take it out then; `run --accept-gap` leaves its "
+                   "rows out");
+      }
+      start_.notes.push_back("accepted: " + what);
+    }
   }
 
   // Numbers that were given are not given again.
@@ -168,13 +189,26 @@ class Resumption {
     std::uint64_t left = stream_end().value - begin;
     if (left == 0) return;
     const std::uint64_t row = left;
-    for (std::size_t i = 0; i < work().tables.size(); ++i) {
+    std::size_t first = 0;
+    std::optional<std::string> after_id;
+    const bool is_open = work().open && work().open->number == batch.number;
+    if (is_open && work().place && work().place->row <= left) {
+      left -= work().place->row;
+      first = work().place->table;
+      after_id = work().place->id;
+      if (left == 0) {
+        start_.after = work().place;
+        return;
+      }
+    }
+    for (std::size_t i = first; i < work().tables.size(); ++i, after_id.reset()) {
       const outbox::PolledTable* table = find_table(tables_, work().tables[i]);
       const auto range = work().range(work().tables[i], batch.number);
       if (table == nullptr || !range) continue;
-      const std::uint64_t rows = poller_.count(*table, *range, {}, {}, left);
+      const std::uint64_t rows = poller_.count(*table, *range, after_id, {}, left);
       if (rows == left) {
-        start_.after = {.table = i, .id = poller_.id_at(*table, *range, left), .row = row};
+        start_.after = {
+            .table = i, .id = poller_.id_at(*table, *range, after_id, left), .row = row};
         return;
       }
       left -= rows;
@@ -226,7 +260,11 @@ class Resumption {
           "anew",
           number));
       work().open.reset();
+      for (PollTable& table : work().tables) {
+        if (table.since == number) table.since = work().last + 1;
+      }
       if (start_.batch == number) start_.batch = 0;
+      if (!work().batches.empty()) check_timeline();
       return;
     }
     const bool part = work().open && start_.after;
@@ -234,7 +272,10 @@ class Resumption {
     const std::uint64_t there = !begun ? published
                                 : part ? count(number, {}, start_.after)
                                        : count(number, {}, {});
-    if (there < published || (work().open && !has_highest(*newest))) {
+    const bool others =
+        part ? work().place && differs(number, work().place->row, work().place->digest)
+             : begun && differs(number, newest->rows, newest->digest);
+    if (there < published || others || (work().open && !has_highest(*newest))) {
       gap(fmt::format("the server is on timeline {}, and of the {} events of batch {} that were "
                       "published it has {}: it was promoted without its predecessor's last "
                       "transactions, or the application has deleted them",
@@ -244,6 +285,27 @@ class Resumption {
       return;
     }
     start_.notes.push_back("the server is on another timeline; it has all that was published last");
+  }
+
+  // Whether the first rows of the batch are others than those that were published: a server that
+  // was promoted may have given their transactions' numbers to rows of its own.
+  bool differs(std::uint64_t number, std::uint64_t rows, std::uint64_t digest) {
+    if (digest == 0) return false;
+    PollDigest there;
+    for (std::size_t i = 0; i < work().tables.size() && rows > 0; ++i) {
+      const outbox::PolledTable* table = find_table(tables_, work().tables[i]);
+      const auto range = work().range(work().tables[i], number);
+      if (table == nullptr || !range) continue;
+      outbox::PolledTable ids = *table;
+      ids.columns = {table->id};
+      poller_.begin(ids, *range, {}, rows);
+      while (const auto row = poller_.next()) {
+        const auto* id = std::get_if<std::string_view>(&row->front());
+        there.add(i, id == nullptr ? std::string_view() : *id);
+        --rows;
+      }
+    }
+    return rows > 0 || there.value() != digest;
   }
 
   bool has_highest(const PollBatch& batch) {

@@ -25,13 +25,6 @@ inline constexpr const char* outbox_header = "Walferry-Outbox";
 inline constexpr const char* batch_header = "Walferry-Batch";
 inline constexpr const char* event_id_header = "Walferry-Event-Id";
 
-// A row of a batch.
-struct PollPlace {
-  std::size_t table = 0;          // in PollWork::tables
-  std::optional<std::string> id;  // nothing: before the table's first
-  std::uint64_t row = 0;          // its number in the batch
-};
-
 struct PollStart {
   PollWork work;
   std::uint64_t batch = 0;  // the first to be read; those behind it follow. 0: none

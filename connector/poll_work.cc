@@ -19,7 +19,7 @@ constexpr std::size_t most_bytes = 16 << 10;  // of the batches in one value
 constexpr std::size_t bytes_beside = 60;      // of a batch's snapshot, about
 
 ordered_json to_json(const PollBatch& batch) {
-  return {batch.number, batch.snapshot, batch.end.value, batch.rows, batch.at_ms};
+  return {batch.number, batch.snapshot, batch.end.value, batch.rows, batch.at_ms, batch.digest};
 }
 
 PollBatch parse_batch(const ordered_json& json) {
@@ -27,7 +27,8 @@ PollBatch parse_batch(const ordered_json& json) {
           .snapshot = json.at(1).get<std::string>(),
           .end = StreamSequence(json.at(2).get<std::uint64_t>()),
           .rows = json.at(3).get<std::uint64_t>(),
-          .at_ms = json.at(4).get<std::int64_t>()};
+          .at_ms = json.at(4).get<std::int64_t>(),
+          .digest = json.at(5).get<std::uint64_t>()};
 }
 
 ordered_json to_json(const std::vector<PollBatch>& batches, const std::string& base) {
@@ -49,6 +50,18 @@ std::vector<PollBatch> parse_batches(const ordered_json& json) {
 }
 
 }  // namespace
+
+// FNV-1a, 64 bits.
+PollDigest::PollDigest(std::uint64_t so_far)
+    : value_(so_far == 0 ? 14695981039346656037ULL : so_far) {}
+
+void PollDigest::add(std::size_t table, std::string_view id) {
+  const auto take = [&](unsigned char byte) { value_ = (value_ ^ byte) * 1099511628211ULL; };
+  for (const unsigned char byte : std::to_string(table)) take(byte);
+  take(0);
+  for (const char c : id) take(static_cast<unsigned char>(c));
+  take(0);
+}
 
 std::optional<std::uint64_t> PollWork::first() const {
   if (!batches.empty()) return batches.front().number;
@@ -112,13 +125,17 @@ void PollWork::take_tables(const std::vector<std::pair<std::string, std::string>
 void PollWork::begin(std::string snapshot, StreamSequence stream_end) {
   open = PollBatch{
       .number = ++last, .snapshot = std::move(snapshot), .end = stream_end, .rows = 0, .at_ms = 0};
+  place.reset();
 }
 
-void PollWork::complete(StreamSequence end, std::uint64_t rows, std::int64_t now_ms) {
+void PollWork::complete(StreamSequence end, std::uint64_t rows, std::int64_t now_ms,
+                        std::uint64_t digest) {
+  place.reset();
   PollBatch batch = *std::exchange(open, std::nullopt);
   batch.end = end;
   batch.rows = rows;
   batch.at_ms = now_ms;
+  batch.digest = digest;
   batches.push_back(std::move(batch));
 }
 
@@ -128,7 +145,10 @@ bool PollWork::forget_before(
   while (!archives.empty() && archives.front().at_ms < at_ms) {
     if (const auto text = read(archives.front())) {
       const std::vector<PollBatch> gone = parse_batches(ordered_json::parse(*text));
-      if (!gone.empty()) due = gone.back().snapshot;
+      if (!gone.empty()) {
+        due = gone.back().snapshot;
+        due_number = gone.back().number;
+      }
     }
     archives.erase(archives.begin());
     any = true;
@@ -139,6 +159,7 @@ bool PollWork::forget_before(
   while (keep != batches.end() && keep + 1 != batches.end() && keep->at_ms < at_ms) ++keep;
   if (keep == batches.begin()) return any;
   due = base = std::prev(keep)->snapshot;
+  due_number = std::prev(keep)->number;
   batches.erase(batches.begin(), keep);
   return true;
 }
@@ -184,9 +205,14 @@ ordered_json to_json(const PollWork& work) {
   ordered_json json = to_json(work.batches, work.base);
   json["last"] = work.last;
   json["open"] = work.open ? to_json(*work.open) : ordered_json(nullptr);
+  if (work.place) {
+    json["place"] = {work.place->table, work.place->id.value_or(""), work.place->row,
+                     work.place->digest};
+  }
   json["tables"] = std::move(tables);
   json["archives"] = std::move(archives);
   json["due"] = work.due;
+  json["due_number"] = work.due_number;
   return json;
 }
 
@@ -198,6 +224,13 @@ PollWork parse_poll_work(const ordered_json& json) {
     work.batches = parse_batches(json);
     work.last = json.at("last").get<std::uint64_t>();
     if (!json.at("open").is_null()) work.open = parse_batch(json.at("open"));
+    if (json.contains("place")) {
+      const auto& place = json.at("place");
+      work.place = PollPlace{.table = place.at(0).get<std::size_t>(),
+                             .id = place.at(1).get<std::string>(),
+                             .row = place.at(2).get<std::uint64_t>(),
+                             .digest = place.at(3).get<std::uint64_t>()};
+    }
     for (const auto& one : json.at("tables")) {
       PollTable table{.schema = one.at("schema").get<std::string>(),
                       .name = one.at("name").get<std::string>(),
@@ -213,6 +246,7 @@ PollWork parse_poll_work(const ordered_json& json) {
           {.first = one.at(0).get<std::uint64_t>(), .at_ms = one.at(1).get<std::int64_t>()});
     }
     work.due = json.at("due").get<std::string>();
+    work.due_number = json.at("due_number").get<std::uint64_t>();
     return work;
   } catch (const nlohmann::json::exception& error) {
     unreadable(error);

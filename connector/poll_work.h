@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "outbox/poller.h"
@@ -29,7 +30,29 @@ struct PollBatch {
   publisher::StreamSequence end;  // of its last message; while it is open, of the one before it
   std::uint64_t rows = 0;         // 0 while it is open
   std::int64_t at_ms = 0;         // when its last ack had come; since 1970
+  std::uint64_t digest = 0;       // of its rows; 0: not known
   friend bool operator==(const PollBatch&, const PollBatch&) = default;
+};
+
+// A row of a batch.
+struct PollPlace {
+  std::size_t table = 0;          // in PollWork::tables
+  std::optional<std::string> id;  // nothing: before the table's first
+  std::uint64_t row = 0;          // its number in the batch
+  std::uint64_t digest = 0;       // of the batch's rows up to it; 0: not known
+  friend bool operator==(const PollPlace&, const PollPlace&) = default;
+};
+
+// Of which rows, in which order: another table's row with the same number makes another one.
+class PollDigest {
+ public:
+  // `so_far`: a digest() of before, 0 for none.
+  explicit PollDigest(std::uint64_t so_far = 0);
+  void add(std::size_t table, std::string_view id);
+  std::uint64_t value() const { return value_; }
+
+ private:
+  std::uint64_t value_;
 };
 
 // Tables stay where they are in the list, whatever the configuration makes of them.
@@ -56,7 +79,9 @@ class PollWork {
   std::uint64_t last = 0;          // the highest number that was ever given to a batch
   std::vector<PollBatch> batches;  // complete, oldest first
   std::optional<PollBatch> open;
-  std::string due;                    // what this sees was acknowledged a replay_window ago
+  std::optional<PollPlace> place;     // of `open`: a row that was acknowledged, about the newest
+  std::string due;                    // what this sees was acknowledged a replay_window ago;
+  std::uint64_t due_number = 0;       // it is the snapshot of this batch
   std::vector<PollArchive> archives;  // oldest first; what they hold comes before `batches`
 
   // Of the oldest one that is not archived.
@@ -79,7 +104,8 @@ class PollWork {
   void take_tables(const std::vector<std::pair<std::string, std::string>>& configured);
 
   void begin(std::string snapshot, publisher::StreamSequence stream_end);
-  void complete(publisher::StreamSequence end, std::uint64_t rows, std::int64_t now_ms);
+  void complete(publisher::StreamSequence end, std::uint64_t rows, std::int64_t now_ms,
+                std::uint64_t digest = 0);
   // Forgets complete batches whose end is older, but never the newest; false: there were none.
   // Archives come first: of one that is to go `read` gives the text, and may purge it.
   bool forget_before(std::int64_t at_ms,

@@ -66,6 +66,12 @@ void require_server(const pg::ServerInfo& server, const SlotlessCapture& capture
   require(slotless_server_findings(server, capture.reads_standbys));
 }
 
+// What a snapshot saw and what transactions did is of one database.
+std::string database_oid(pqxx::connection& sql) {
+  pqxx::nontransaction work(sql);
+  return work.exec("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0].c_str();
+}
+
 // A leader that was just elected answers with less than it has agreed to, until it has applied it.
 bool may_be_behind(const SlotlessObserved& seen, bool there, int configured_replicas) {
   if (!there) return seen.saved && configured_replicas > 1;
@@ -125,16 +131,17 @@ std::unique_ptr<SlotlessSession> resync(const Config& config, const SlotlessCapt
                                                                    .stream = {},
                                                                    .resume = {},
                                                                    .accept_gap = start.accept_gap});
-  SlotlessObserved seen{.saved = {},
-                        .capture = capture.name,
-                        .slot = config.source.slot,
-                        .stream_name = config.stream.name,
-                        .stream = {},
-                        .window = {},
-                        .system_id = identity.system_id,
-                        .timeline = identity.timeline,
-                        .settings = capture.settings,
-                        .accept_gap = start.accept_gap};
+  SlotlessObserved seen{
+      .saved = {},
+      .capture = capture.name,
+      .slot = config.source.slot,
+      .stream_name = config.stream.name,
+      .stream = {},
+      .window = {},
+      .system_id = fmt::format("{}/{}", identity.system_id, database_oid(*session->sql)),
+      .timeline = identity.timeline,
+      .settings = capture.settings,
+      .accept_gap = start.accept_gap};
   if (!info) {
     // Where positions are lost, nothing may be made in the place of what they depend on.
     observe_nats(config, *session, seen, wakeup);
@@ -202,6 +209,8 @@ class SlotlessSupervisor {
     const auto session = resync(config_, capture, start_, wakeup_);
     if (!session) return wakeup_.stop_requested();
     start_.first = false;
+    // What the operator allowed was for the gap that was there, not for one to come.
+    start_.accept_gap = false;
     running_.reset();
     retry_.reached();
     const auto began = Clock::now();
@@ -211,8 +220,6 @@ class SlotlessSupervisor {
     try {
       const SlotlessEnded ended = capture.run(*session, wakeup_, once_);
       worked();
-      // What the operator allowed was for the gap that was there, not for one to come.
-      start_.accept_gap = false;
       return ended == SlotlessEnded::finished;
     } catch (...) {
       worked();

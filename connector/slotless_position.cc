@@ -69,7 +69,12 @@ class SlotlessDecision {
         std::any_of(seen_.window.begin(), seen_.window.end(),
                     [&](const auto& message) { return id_of(message, seen_.slot).has_value(); });
     if (!any && seen_.window.empty()) {
-      plan_.position.accepted = seen_.stream.last;
+      gap(fmt::format("{} has had {} messages, which are gone, and no position is saved: what was "
+                      "published is not known",
+                      stream_named(), seen_.stream.last.value),
+          "restore the key in the bucket `walferry`, or name a new stream; `run --accept-gap` "
+          "begins anew");
+      start_anew();
       return;
     }
     if (!any) {
@@ -89,11 +94,21 @@ class SlotlessDecision {
   void check_system() {
     const SlotlessPosition& saved = *seen_.saved;
     if (saved.system_id != seen_.system_id) {
-      gap(fmt::format("the server is another one: its system identifier is {}, and the position is "
-                      "of {}",
+      gap(fmt::format("the server or the database is another one: its system identifier and "
+                      "database are {}, and the position is of {}",
                       seen_.system_id, saved.system_id),
           "point source.dsn at the old server, or name a new stream and slot; `run --accept-gap` "
           "begins anew behind what the stream holds");
+      start_anew();
+      return;
+    }
+    // (A standby's is that of its last checkpoint, and may lag.)
+    if (seen_.capture == "poll" && seen_.timeline < saved.timeline) {
+      gap(fmt::format("the server is on timeline {}, and the position is of {}: it is a primary "
+                      "that was left behind, or was put back",
+                      seen_.timeline.value, saved.timeline.value),
+          "point source.dsn at the server that was promoted; `run --accept-gap` begins anew behind "
+          "what the stream holds");
       start_anew();
       return;
     }

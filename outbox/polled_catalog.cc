@@ -8,6 +8,7 @@ namespace {
 // {0}: the table's oid.
 constexpr const char* table_query = R"(
   SELECT c.oid, c.relkind::text AS kind,
+         has_schema_privilege(n.oid, 'USAGE') AS may_use,
          has_table_privilege(c.oid, 'SELECT') AS may_select,
          has_table_privilege(c.oid, 'DELETE') AS may_delete,
          row_security_active(c.oid) AS hides_rows
@@ -38,6 +39,7 @@ std::optional<PolledTableInfo> polled_table_info(pqxx::connection& sql, const Po
   PolledTableInfo info;
   info.kind = found[0]["kind"].c_str()[0];
   info.oid = found[0]["oid"].as<std::uint32_t>();
+  info.may_use = found[0]["may_use"].as<bool>();
   info.may_select = found[0]["may_select"].as<bool>();
   info.may_delete = found[0]["may_delete"].as<bool>();
   info.hides_rows = found[0]["hides_rows"].as<bool>();
@@ -47,6 +49,7 @@ std::optional<PolledTableInfo> polled_table_info(pqxx::connection& sql, const Po
     if (name == table.id) {
       info.id_unique = column["is_unique"].as<bool>();
       info.id_not_null = column["attnotnull"].as<bool>();
+      info.id_type = column["type"].c_str();
     }
     if (name != "xid") continue;
     info.xid_type = column["type"].c_str();

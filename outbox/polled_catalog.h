@@ -19,6 +19,8 @@ struct PolledTableInfo {
   bool xid_index = false;  // led by it, whole, valid
   bool id_unique = false;  // by an index of its own
   bool id_not_null = false;
+  std::string id_type;
+  bool may_use = false;  // its schema
   bool may_select = false;
   bool may_delete = false;
   bool hides_rows = false;  // a policy applies to this role

@@ -67,6 +67,11 @@ std::string condition(const PolledTable& table, const Range& range,
   return text;
 }
 
+// The session is over, or about to be.
+bool is_lost(const std::string& sqlstate) {
+  return sqlstate.empty() || sqlstate.starts_with("08") || sqlstate.starts_with("57P");
+}
+
 std::uint64_t integer(std::string_view text) {
   return std::strtoull(std::string(text).c_str(), nullptr, 10);
 }
@@ -159,11 +164,13 @@ std::uint64_t Poller::count_behind(const PolledTable& table, const std::string& 
   return integer(pg::cell(result, 0, 0));
 }
 
+// Ordered by the column itself: its bare name would be the text that is selected.
 std::optional<std::string> Poller::id_at(const PolledTable& table, const Range& range,
+                                         const std::optional<std::string>& after_id,
                                          std::uint64_t number) {
-  const pg::PgResult result = session_.exec(
-      fmt::format("SELECT {0}::text FROM {1} WHERE {2} ORDER BY {0} OFFSET {3} LIMIT 1",
-                  identifier(table.id), relation(table), within(range), number - 1));
+  const pg::PgResult result = session_.exec(fmt::format(
+      "SELECT rows.{0}::text FROM {1} AS rows WHERE {2} ORDER BY rows.{0} OFFSET {3} LIMIT 1",
+      identifier(table.id), relation(table), condition(table, range, after_id, {}), number - 1));
   if (PQntuples(result.get()) == 0) return std::nullopt;
   return std::string(pg::cell(result, 0, 0));
 }
@@ -174,8 +181,14 @@ bool Poller::has(const PolledTable& table, std::uint64_t xid) {
   return PQntuples(result.get()) > 0;
 }
 
-std::optional<std::uint64_t> Poller::remove(const PolledTable& table, const Range& range,
-                                            std::uint64_t most) {
+bool Poller::claim(const PolledTable& table, bool alone) {
+  const pg::PgResult result = session_.exec(
+      fmt::format("SELECT pg_try_advisory_lock{}(hashtextextended({}, 0))", alone ? "" : "_shared",
+                  literal("walferry polls " + relation(table))));
+  return pg::cell(result, 0, 0) == "t";
+}
+
+Poller::Removed Poller::remove(const PolledTable& table, const Range& range, std::uint64_t most) {
   constexpr const char* lock_not_available = "55P03";
   const std::string id = identifier(table.id);
   session_.exec("BEGIN; SET LOCAL lock_timeout = '200ms'");
@@ -184,11 +197,14 @@ std::optional<std::uint64_t> Poller::remove(const PolledTable& table, const Rang
         fmt::format("DELETE FROM {0} WHERE {1} IN (SELECT {1} FROM {0} WHERE {2} LIMIT {3})",
                     relation(table), id, within(range), most));
     session_.exec("COMMIT");
-    return integer(PQcmdTuples(result.get()));
+    return {.rows = integer(PQcmdTuples(result.get())), .refused = ""};
   } catch (const pg::Error& error) {
-    if (error.sqlstate() != lock_not_available) throw;
+    if (is_lost(error.sqlstate())) throw;
     session_.exec("ROLLBACK");
-    return std::nullopt;
+    if (error.sqlstate() == lock_not_available) return {};
+    // What follows the first line may name a row's key.
+    const std::string_view what = error.what();
+    return {.rows = {}, .refused = std::string(what.substr(0, what.find('\n')))};
   }
 }
 

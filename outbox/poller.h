@@ -79,16 +79,23 @@ class Poller {
                       const std::optional<std::string>& upto_id = {}, std::uint64_t most = 0);
   // Rows that `seen` does not see, and this statement does.
   std::uint64_t count_behind(const PolledTable& table, const std::string& seen, std::uint64_t most);
-  // Of the row with that number, 1-based; nothing when there are fewer.
+  // Of the row with that number behind `after_id`, 1-based; nothing when there are fewer.
   std::optional<std::string> id_at(const PolledTable& table, const Range& range,
+                                   const std::optional<std::string>& after_id,
                                    std::uint64_t number);
   // Whether a row of that transaction is there.
   bool has(const PolledTable& table, std::uint64_t xid);
 
-  // Deletes at most so many rows, in a transaction of its own; returns how many. Nothing: a lock is
-  // in the way, and was not waited for.
-  std::optional<std::uint64_t> remove(const PolledTable& table, const Range& range,
-                                      std::uint64_t most);
+  // For as long as the session lives: who deletes is alone, others share the table. False: somebody
+  // else is in the way.
+  bool claim(const PolledTable& table, bool alone);
+
+  // Deletes at most so many rows, in a transaction of its own.
+  struct Removed {
+    std::optional<std::uint64_t> rows;  // nothing: a lock is in the way, and was not waited for,
+    std::string refused;                // or PostgreSQL said this
+  };
+  Removed remove(const PolledTable& table, const Range& range, std::uint64_t most);
 
  private:
   explicit Poller(pg::SqlSession session) : session_(std::move(session)) {}
