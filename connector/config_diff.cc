@@ -5,16 +5,13 @@
 #include <algorithm>
 #include <string>
 
-#include "connector/table_selection.h"
-
 namespace connector {
 namespace {
 
 constexpr std::chrono::milliseconds shortest_interval{100};
 
 std::string written(const TableConfig& table) {
-  return table.pattern ? quoted_name(table.schema, "") + "*"
-                       : quoted_name(table.schema, table.table);
+  return table.schema + "." + (table.pattern ? "*" : table.table);
 }
 
 void refuse_settings_of_wal(Section& root, const Config& config) {

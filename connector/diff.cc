@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "connector/diff_findings.h"
 #include "connector/diff_messages.h"
 #include "connector/diff_round.h"
+#include "connector/diff_schedule.h"
 #include "connector/diff_store.h"
 #include "connector/diff_work.h"
 #include "connector/failpoint.h"
@@ -22,7 +22,6 @@
 #include "connector/session.h"
 #include "connector/stop.h"
 #include "connector/stream_setup.h"
-#include "connector/table_selection.h"
 #include "outbox/checked_file.h"
 #include "pg/catalog.h"
 #include "pg/error.h"
@@ -67,7 +66,7 @@ class DiffRun {
     begin();
     if (!catch_up()) return SlotlessEnded::stopped;
     while (!wakeup_.stop_requested() && !wakeup_.reload_requested()) {
-      const auto due = due_tables(once);
+      const auto due = schedule_.due(*session_.sql, once);
       if (!due.empty()) {
         if (!round(due)) return SlotlessEnded::stopped;
       }
@@ -276,36 +275,6 @@ class DiffRun {
 
   // ------------------------------------------------------------------------------------- rounds
 
-  // Those whose interval has passed, in the order of their names.
-  std::vector<DueTable> due_tables(bool all) {
-    const auto now = Clock::now();
-    if (now >= next_look_) {
-      next_look_ = now + std::chrono::minutes(1);
-      captured_.clear();
-      names_.clear();
-      for (const pg::TableInfo& table : resolve_diff(config_, *session_.sql).tables) {
-        const std::string name = quoted_name(table.schema, table.name);
-        captured_.push_back({.name = name,
-                             .schema = table.schema,
-                             .table = table.name,
-                             .config = selection_.find(table.schema, table.name)});
-        names_.insert(name);
-      }
-      // A table that is configured by name is not forgotten while it is gone.
-      for (const TableConfig& table : config_.tables) {
-        if (!table.pattern) names_.insert(quoted_name(table.schema, table.table));
-      }
-    }
-    std::vector<DueTable> due;
-    for (const DueTable& table : captured_) {
-      auto& next = next_round_[table.name];
-      if (!all && now < next) continue;
-      next = now + table.config->diff->interval;
-      due.push_back(table);
-    }
-    return due;
-  }
-
   bool round(const std::vector<DueTable>& due) {
     const auto began = Clock::now();
     pg::Lsn last = work_.newest_lost;
@@ -314,19 +283,20 @@ class DiffRun {
     std::optional<DiffManifest> before = manifest_;
     if (work_.restart) {
       before.emplace();
-      for (const DueTable& table : captured_) before->tables[table.name].restart = true;
+      for (const DueTable& table : schedule_.captured()) before->tables[table.name].restart = true;
     }
     DiffRound round(config_, store_, *session_.sql, reader_, before ? &*before : nullptr, [this] {
       if (wakeup_.stop_requested()) throw Interrupted();
     });
     std::optional<DiffManifest> made;
     try {
-      made = round.run(due, names_, last);
+      made = round.run(due, schedule_.names(), last);
     } catch (const Interrupted&) {
       return false;
     }
     for (const auto& [name, table] : round.tables()) work_.tables[name] = table;
-    std::erase_if(work_.tables, [&](const auto& table) { return !names_.contains(table.first); });
+    std::erase_if(work_.tables,
+                  [&](const auto& table) { return !schedule_.names().contains(table.first); });
     if (!made) {
       save();
       return true;
@@ -359,9 +329,7 @@ class DiffRun {
   }
 
   void wait() {
-    auto until = next_look_;
-    for (const auto& [name, next] : next_round_) until = std::min(until, next);
-    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    const auto left = std::chrono::ceil<milliseconds>(schedule_.next() - Clock::now());
     if (left > milliseconds(0)) wakeup_.wait_for(std::min(left, milliseconds(1000)));
     outlet_.settle();
   }
@@ -375,14 +343,10 @@ class DiffRun {
   RecordFormat format_;
   Outlet outlet_;
   MessageWriter writer_;
-  TableSelection selection_{config_};
+  DiffSchedule schedule_{config_};
 
   DiffWork work_;
   std::optional<DiffManifest> manifest_;  // of the newest complete round
-  std::vector<DueTable> captured_;
-  std::set<std::string> names_;
-  std::map<std::string, Clock::time_point> next_round_;
-  Clock::time_point next_look_;
   std::size_t tidied_ = 0;
   std::uint64_t skip_ = 0;
   bool stopped_ = false;

@@ -161,7 +161,7 @@ bool DiffRound::worth_asking(const Job& job, const OldState& old, const DiffMani
 
 std::optional<std::vector<bool>> DiffRound::changed_blocks(const Job& job, const OldState& old) {
   const std::vector<StateBlock>& blocks = old.state->blocks();
-  const pg::PgResult sums = reader_.exec(job.table.sums_query(blocks, old.seeds.range));
+  const pg::PgResult sums = reader_.exec(job.table.sums_query(blocks, old.seeds.columns));
   if (!job.table.ranged() || blocks.size() < 2) {
     HashSum sum = 0;
     for (const StateBlock& block : blocks) sum += block.sum;
@@ -301,7 +301,7 @@ void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& nex
         }
       });
   try {
-    copy(job, job.table.read_query(seeds.range), seeds.range,
+    copy(job, job.table.read_query(seeds.columns), seeds.columns,
          [&](const outbox::NewRow& row) { merge.row(row); });
   } catch (const pg::Error& error) {
     fail_filtered(job.table, error);
@@ -337,7 +337,7 @@ void DiffRound::read_ranges(const Job& job, OldState& old, const std::vector<boo
                              [&](const outbox::RowChange& change) { encoder_.change(change); });
     next.begin_range(blocks[from].begin);
     std::size_t block = from;
-    copy(job, job.table.read_query(old.seeds.range, first, below), old.seeds.range,
+    copy(job, job.table.read_query(old.seeds.columns, first, below), old.seeds.columns,
          [&](const outbox::NewRow& row) {
            const std::size_t before = block;
            while (block + 1 < to && row.key >= blocks[block + 1].begin) ++block;

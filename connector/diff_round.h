@@ -21,6 +21,7 @@
 #include "connector/config.h"
 #include "connector/diff_encoder.h"
 #include "connector/diff_messages.h"
+#include "connector/diff_schedule.h"
 #include "connector/diff_state.h"
 #include "connector/diff_store.h"
 #include "connector/diff_work.h"
@@ -29,12 +30,6 @@
 #include "pg/sql_session.h"
 
 namespace connector {
-
-struct DueTable {
-  std::string name;  // "schema"."table"
-  std::string schema, table;
-  const TableConfig* config = nullptr;
-};
 
 class DiffRound {
  public:

@@ -44,7 +44,7 @@ std::string state_head(const DiffTable& table, const outbox::Seeds& seeds, bool 
                                     {"columns", table.signature()},
                                     {"text", keeps_text},
                                     {"probe", probe},
-                                    {"seeds", {seeds.high, seeds.low, seeds.range}}};
+                                    {"seeds", {seeds.text, seeds.columns}}};
   return head.dump();
 }
 
@@ -59,7 +59,7 @@ OldState open_state(const DiffStore& store, const DiffTable& table,
     const auto columns = head.at("columns").get<std::string>();
     old.keeps_text = head.at("text").get<bool>();
     const auto seeds = head.at("seeds").get<std::vector<std::uint64_t>>();
-    old.seeds = {.high = seeds.at(0), .low = seeds.at(1), .range = seeds.at(2)};
+    old.seeds = {.text = seeds.at(0), .columns = seeds.at(1)};
     old.same_columns = columns == table.signature();
     // Without a key, rows are in the order of the server's hashes.
     const bool same_hashes = table.keyed() || head.at("probe").get<std::int64_t>() == probe;

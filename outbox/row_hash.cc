@@ -93,7 +93,7 @@ std::uint64_t hash_uint32(std::uint32_t number, std::uint64_t seed) {
 Seeds draw_seeds() {
   std::random_device device;
   const auto number = [&] { return (static_cast<std::uint64_t>(device()) << 32U) | device(); };
-  return {.high = number(), .low = number(), .range = number() >> 1U};
+  return {.text = number(), .columns = number() >> 1U};
 }
 
 }  // namespace outbox

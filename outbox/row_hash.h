@@ -16,22 +16,22 @@ namespace outbox {
 std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed);  // hash_any_extended()
 std::uint64_t hash_uint32(std::uint32_t number, std::uint64_t seed);   // hash_uint32_extended()
 
-// Of a row's text. Two halves by two seeds, which are drawn for each state of a table: two texts
-// that collide under one pair do not under the next.
+// Of a row: its text's hash, and that of its columns which the server computes too. The seeds are
+// drawn for each state of a table: two rows that collide under one pair do not under the next.
 struct RowHash {
-  std::uint64_t high = 0, low = 0;
+  std::uint64_t text = 0, columns = 0;
   friend constexpr auto operator<=>(const RowHash&, const RowHash&) = default;
 };
 
 struct Seeds {
-  std::uint64_t high = 0, low = 0;
-  std::uint64_t range = 0;  // of what the server computes
+  std::uint64_t text = 0;
+  std::uint64_t columns = 0;  // of what the server computes
   friend constexpr bool operator==(const Seeds&, const Seeds&) = default;
 };
 Seeds draw_seeds();
 
-inline RowHash hash_row(std::string_view text, const Seeds& seeds) {
-  return {hash_bytes(text, seeds.high), hash_bytes(text, seeds.low)};
+inline RowHash hash_row(std::string_view text, std::int64_t server_hash, const Seeds& seeds) {
+  return {hash_bytes(text, seeds.text), static_cast<std::uint64_t>(server_hash)};
 }
 
 // The sum of the rows' hashes, as the server's sum(bigint) has it: whatever their order.

@@ -41,7 +41,7 @@ void TableMerge::keyed(const NewRow& row) {
     remove_old(1);
     advance();
   }
-  const RowHash hash = hash_row(row.text, settings_.seeds);
+  const RowHash hash = hash_row(row.text, row.server_hash, settings_.seeds);
   if (!has_old() || state_->row().key != row.key) {
     emit_({.kind = RowChange::Kind::insert, .key = row.key, .old_text = {}, .text = row.text});
   } else {
@@ -86,7 +86,7 @@ void TableMerge::end_group() {
     const auto then = before.find(text);
     const std::uint64_t had = then == before.end() ? 0 : then->second;
     if (count > had) emit(RowChange::Kind::insert, text, count - had);
-    store(last_key_, text, hash_row(text, settings_.seeds), group_hash_, count);
+    store(last_key_, text, hash_row(text, group_hash_, settings_.seeds), group_hash_, count);
   }
   group_.clear();
 }

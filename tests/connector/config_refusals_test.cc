@@ -237,7 +237,7 @@ TEST(ConfigRefuses, Diffs) {
        {diff + "[table.diff]\nfirst = \"none\"", "f.toml:6: table.diff.first: "},
        {diff + "[table.diff]\nevery = \"1s\"", "f.toml:6: table.diff.every: unknown key"},
        {diff + "[[table]]\nname = \"a.c\"",
-        "f.toml:2: table: \"a\".\"b\" has capture = \"diff\" and \"a\".\"c\" has \"wal\"; each "},
+        "f.toml:2: table: a.b has capture = \"diff\" and a.c has \"wal\"; each "},
        {diff + "[[outbox]]\ntable = \"a.o\"",
         "f.toml:5: outbox: does not go together with a [[table]] whose capture is \"diff\""},
        {diff + "[diff]\nstate_dir = \"here\"",
