@@ -1,5 +1,6 @@
 // An outbox that is polled, by a role that may read it and nothing else: each event once, those of
 // an aggregate in the order of commits, whoever is killed when.
+#include <algorithm>
 #include <random>
 
 #include "tests/scenarios/outbox_rig.h"
@@ -92,6 +93,99 @@ TEST_F(OutboxPoll, ConcurrentWritersWhileItIsKilledAgainAndAgain) {
   walferry_.stop();
   elsewhere.exec("ROLLBACK");
   expect_every_event_once();
+}
+
+class OutboxPollStandby : public OutboxPoll {
+ protected:
+  OutboxPollStandby() : standby_(walferry_binary(), walferry_.settings()) {}
+  void SetUp() override {
+    OutboxPoll::SetUp();
+    poll("poll_interval = \"200ms\"\n");
+    standby_.settings() = settings();
+    add_aggregates();
+  }
+  Walferry standby_;
+};
+
+TEST_F(OutboxPollStandby, OneWritesTheOtherTakesOverWhenItIsKilled) {
+  walferry_.start();
+  OutboxWriters writers(postgres_.conninfo());
+  wait_events(20);
+  standby_.start();
+  wait_until([&] { return says(standby_.log(), "standing by"); }, seconds(30), "a standby");
+  for (int i = 0; i < scaled(3, 20); ++i) {
+    Walferry& one = i % 2 == 0 ? walferry_ : standby_;
+    one.kill_hard();
+    one.wait_exit();
+    wait_events(js().message_count("CDC") + 20);
+    one.start();
+  }
+  writers.stop();
+  wait_events(expected_events());
+  walferry_.stop();
+  standby_.stop();
+  expect_every_event_once();
+}
+
+TEST_F(OutboxPollStandby, AWriterThatWasStoppedAndGoesOnChangesNothing) {
+  walferry_.start();
+  OutboxWriters writers(postgres_.conninfo());
+  wait_events(20);
+  for (int i = 0; i < scaled(2, 10); ++i) {
+    walferry_.suspend();
+    // Its session is gone, and it does not know.
+    postgres_.value(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = "
+        "'poller'");
+    standby_.start();
+    wait_events(js().message_count("CDC") + 20);
+    walferry_.resume();
+    wait_events(js().message_count("CDC") + 20);
+    standby_.stop();
+    wait_events(js().message_count("CDC") + 20);
+  }
+  writers.stop();
+  wait_events(expected_events());
+  walferry_.stop();
+  expect_every_event_once();
+}
+
+TEST_F(OutboxPollStandby, OutagesOfEitherSideAreWaitedFor) {
+  walferry_.start();
+  exec("UPDATE aggregates SET events = 1 WHERE id = 1;" + event("1", R"({"a": 1, "v": 1})"));
+  wait_events(1);
+  nats_.kill_hard();
+  exec("UPDATE aggregates SET events = 2 WHERE id = 1;" + event("1", R"({"a": 1, "v": 2})"));
+  nats_.start();
+  wait_events(2);
+  postgres_.stop_immediately();
+  postgres_.start();
+  exec("UPDATE aggregates SET events = 3 WHERE id = 1;" + event("1", R"({"a": 1, "v": 3})"));
+  wait_events(3);
+  walferry_.stop();
+  expect_every_event_once();
+}
+
+// From the moment that the INSERT's commit returns; printed, since machines differ.
+TEST_F(OutboxPoll, HowLongACommitTakesToItsMessage) {
+  if (!long_tests()) GTEST_SKIP() << "with WALFERRY_TEST_LONG=1";
+  poll();
+  walferry_.start();
+  exec(event("1"));
+  wait_events(1);
+  NatsClient reader(nats_.port());
+  reader.subscribe("events.>");
+  std::vector<double> times;
+  for (int i = 0; i < 500; ++i) {
+    exec(event("1"));
+    const auto since = Clock::now();
+    ASSERT_TRUE(reader.next(seconds(10)));
+    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - since).count());
+    let_pass(Milliseconds(5));
+  }
+  std::sort(times.begin(), times.end());
+  std::cout << "commit to message: median " << times[times.size() / 2] << " ms, p99 "
+            << times[times.size() * 99 / 100] << " ms\n";
 }
 
 // One kill at each place, within a batch of several and at its edges.

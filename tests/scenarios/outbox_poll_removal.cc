@@ -1,0 +1,114 @@
+// Rows that are deleted after they were published: never before a replay_window has passed, never
+// one that no batch had, and nothing is lost by it, whoever is killed when.
+#include <random>
+
+#include "tests/scenarios/outbox_rig.h"
+
+namespace scenarios {
+namespace {
+
+class OutboxPollRemoval : public OutboxScenario {
+ protected:
+  void remove(const std::string& replay_window) {
+    publish_outbox("poll", "delete_after_publish = true\npoll_interval = \"100ms\"\n");
+    settings().set("source", "replay_window", "\"" + replay_window + "\"");
+    be_a_reader_only(true);
+  }
+  std::uint64_t rows() { return std::stoull(postgres_.value("SELECT count(*) FROM outbox")); }
+};
+
+TEST_F(OutboxPollRemoval, RowsGoWhenTheirTimeIsOverButThoseOfTheNewestBatch) {
+  remove("0");
+  exec(event("1") + event("2"));
+  walferry_.start();
+  wait_events(2);
+  exec(event("3"));
+  wait_events(3);
+  wait_until([&] { return rows() == 1; }, seconds(30), "the first batch's rows are deleted");
+  EXPECT_TRUE(stays_true([&] { return rows() == 1; }, seconds(2)));
+  exec(event("4"));
+  wait_events(4);
+  wait_until([&] { return postgres_.value("SELECT min(id) FROM outbox") == "4"; }, seconds(30),
+             "the second batch's row is deleted");
+  walferry_.stop();
+  EXPECT_EQ(events().size(), 4U);
+}
+
+TEST_F(OutboxPollRemoval, NothingGoesWithinTheReplayWindow) {
+  remove("1h");
+  exec(event("1"));
+  walferry_.start();
+  wait_events(1);
+  exec(event("2"));
+  wait_events(2);
+  EXPECT_TRUE(stays_true([&] { return rows() == 2; }, seconds(2)));
+}
+
+TEST_F(OutboxPollRemoval, ARowThatIsNotYetVisibleStays) {
+  remove("0");
+  PgSession slow = postgres_.connect();
+  slow.exec("BEGIN;" + event("slow"));
+  exec(event("1"));
+  walferry_.start();
+  wait_events(1);
+  exec(event("2"));
+  wait_events(2);
+  wait_until([&] { return rows() == 1; }, seconds(30), "the first batch's row is deleted");
+  slow.exec("COMMIT");
+  wait_events(3);
+  EXPECT_EQ(events()[2].headers.at("Walferry-Event-Id"), "1");
+  exec(event("3"));
+  wait_events(4);
+  wait_until([&] { return rows() == 1; }, seconds(30), "all but the newest are deleted");
+}
+
+TEST_F(OutboxPollRemoval, ALockOnTheTableHoldsUpOnlyTheRemoval) {
+  remove("0");
+  exec(event("1"));
+  walferry_.start();
+  wait_events(1);
+  PgSession locker = postgres_.connect();
+  locker.exec("BEGIN; SELECT 1 FROM outbox WHERE id = 1 FOR UPDATE");
+  exec(event("2"));
+  wait_events(2);
+  exec(event("3"));
+  wait_events(3);
+  locker.exec("COMMIT");
+  wait_until([&] { return rows() == 1; }, seconds(30), "all but the newest are deleted");
+  EXPECT_FALSE(says(walferry_.log(), "trying again")) << walferry_.log();
+}
+
+TEST_F(OutboxPollRemoval, KilledAgainAndAgainWhileWritersGoOn) {
+  remove("0");
+  add_aggregates();
+  OutboxWriters writers(postgres_.conninfo());
+  std::mt19937 random(std::random_device{}());
+  for (int i = 0; i < scaled(5, 20); ++i) {
+    const bool within_removal = i % 2 == 1;
+    walferry_.start({}, within_removal ? std::vector<std::string>{"WALFERRY_FAILPOINT="
+                                                                  "before_removal:1"}
+                                       : std::vector<std::string>{});
+    if (within_removal) {
+      EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+      continue;
+    }
+    wait_events(js().message_count("CDC") + 1 + random() % 60);
+    walferry_.kill_hard();
+    EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  }
+  walferry_.start();
+  writers.wait_for_more(50);
+  writers.stop();
+  wait_events(expected_events());
+  exec(
+      "UPDATE aggregates SET events = events + 1 WHERE id = 1; INSERT INTO outbox (aggregate_type,"
+      " aggregate_id, event_type, payload) SELECT 'order', '1', 'last', jsonb_build_object('a', 1,"
+      " 'v', events) FROM aggregates WHERE id = 1");
+  wait_events(expected_events());
+  wait_until([&] { return rows() == 1; }, seconds(60), "all but the newest batch is deleted");
+  walferry_.stop();
+  expect_every_event_once();
+}
+
+}  // namespace
+}  // namespace scenarios
