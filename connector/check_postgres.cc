@@ -207,7 +207,8 @@ std::string operations_of(const Config& config, const pg::TableInfo& table) {
 }
 
 Findings table_state(const Config& config, PostgresView& seen) {
-  const TableSelection::Resolved resolved = TableSelection(config).resolve(*seen.sql);
+  const TableSelection selection(config);
+  const TableSelection::Resolved resolved = selection.resolve(*seen.sql);
   Chosen chosen = choose(config, *seen.sql, resolved);
   const pg::PublicationPlan plan = pg::plan_publications(*seen.sql, config.source.publication,
                                                          resolved.tables, false, chosen.narrowings);
@@ -221,7 +222,7 @@ Findings table_state(const Config& config, PostgresView& seen) {
     const bool said = std::any_of(found.begin(), found.end(),
                                   [&](const Finding& finding) { return finding.name == name; });
     if (said) continue;
-    const TableConfig* chooser = TableSelection(config).find(table.schema, table.name);
+    const TableConfig* chooser = selection.find(table.schema, table.name);
     if (chooser != nullptr && chooser->outbox) {
       found.push_back({Verdict::ok, name,
                        "an outbox: each insert is an event for " + chooser->outbox->subject, ""});

@@ -7,8 +7,10 @@
 #include <utility>
 #include <vector>
 
+#include "connector/failpoint.h"
 #include "connector/remedy.h"
 #include "connector/server_choice.h"
+#include "connector/session.h"
 
 namespace connector {
 namespace {
@@ -36,13 +38,17 @@ Coverage coverage_of(const Config& config, pqxx::connection& sql) {
   return coverage;
 }
 
-void cover(const Config& config, pqxx::connection& sql, const Coverage& coverage, bool always) {
+void cover(const Config& config, Session& session, const Coverage& coverage, bool always) {
   const TableSelection selection(config);
   const auto say = [](const Finding& finding) {
     spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
   };
   for (const Finding& finding : coverage.findings) say(finding);
-  pg::apply(sql, coverage.plan);
+  const bool joins = coverage.has_slot && !coverage.plan.added.empty();
+  if (joins) session.joined.will_join(*session.nats, coverage.plan.added);
+  pg::apply(*session.sql, coverage.plan);
+  pass(Failpoint::publication_altered);
+  if (joins) session.joined.have_joined(*session.nats, pg::inserted_wal_lsn(*session.sql));
   if (coverage.plan.statements.empty() && !always) return;
   for (const std::string& statement : coverage.plan.statements) {
     spdlog::info("publication: {}", statement);
@@ -65,14 +71,14 @@ void cover(const Config& config, pqxx::connection& sql, const Coverage& coverage
   }
 }
 
-void refresh_publications(const Config& config, pqxx::connection& sql) {
+void refresh_publications(const Config& config, Session& session) {
   const auto say = [](const std::exception& error) {
     const Remedy remedy = remedy_for(error);
     spdlog::error("the publications could not be changed: {}{}{}", one_line(error.what()),
                   remedy.hint.empty() ? "" : ". What to do: ", remedy.hint);
   };
   try {
-    cover(config, sql, coverage_of(config, sql), false);
+    cover(config, session, coverage_of(config, *session.sql), false);
   } catch (const pqxx::transaction_rollback& error) {  // libpqxx 7: a kind of sql_error
     say(error);
   } catch (const pqxx::sql_error& error) {

@@ -11,6 +11,8 @@
 
 namespace connector {
 
+struct Session;
+
 struct Coverage {
   TableSelection::Resolved resolved;
   pg::PublicationPlan plan;
@@ -22,11 +24,11 @@ Coverage coverage_of(const Config& config, pqxx::connection& sql);
 
 // Says what cannot be covered, and covers the rest. `always`: tables without an identity are named
 // even where nothing has changed.
-void cover(const Config& config, pqxx::connection& sql, const Coverage& coverage, bool always);
+void cover(const Config& config, Session& session, const Coverage& coverage, bool always);
 
 // Looks at the tables again and makes the publications cover them. What cannot be done now (a lock
 // that somebody holds, a table that belongs to somebody else) is logged: the tables that are
 // captured already go on. Throws pqxx::broken_connection only.
-void refresh_publications(const Config& config, pqxx::connection& sql);
+void refresh_publications(const Config& config, Session& session);
 
 }  // namespace connector

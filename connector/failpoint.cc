@@ -15,7 +15,7 @@ struct Armed {
   std::atomic<long> passes_left = 0;  // a reader of snapshots passes some
 };
 
-constexpr std::array<std::string_view, 21> names = {"",
+constexpr std::array<std::string_view, 22> names = {"",
                                                     "before_publish",
                                                     "stored_unacked",
                                                     "acked_unsaved",
@@ -32,6 +32,7 @@ constexpr std::array<std::string_view, 21> names = {"",
                                                     "progress_saved",
                                                     "order_read",
                                                     "order_saved",
+                                                    "publication_altered",
                                                     "before_batch",
                                                     "batch_saved",
                                                     "batch_stored",

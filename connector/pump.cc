@@ -282,7 +282,7 @@ void Pump::refresh_tables_if_due(Clock::time_point now) {
   if (asked) reloaded_ = reload_();
   if ((!asked && now < next_refresh_) || reloaded_) return;
   next_refresh_ = now + refresh_interval;
-  if (!session_.replay) refresh_publications(config_, *session_.sql);
+  if (!session_.replay) refresh_publications(config_, session_);
   if (snapshots_) snapshots_->look();
   types_.refresh_composites();
 }

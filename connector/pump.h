@@ -79,6 +79,7 @@ class Pump {
     TableGate gate;
     RecordFormat::Table format;
     std::optional<OutboxRouter> outbox;  // its inserts are events
+    pg::Lsn joined;                      // see JoinedTables
     std::string source;                  // "table public.orders"
     // What is known of its shape's announcement; see ShapeLog.
     pg::Relation shown;
@@ -110,6 +111,7 @@ class Pump {
 
   pg::Position count(pg::RelationId table);
   bool leaves_out_transaction() const;
+  bool is_early(const pg::Relation& relation);
   // Applies the table's `where`, if that is walferry's to do, and records what is left.
   template <class Change>
   void row(const Change& change);

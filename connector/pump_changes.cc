@@ -58,6 +58,7 @@ void Pump::on(const pg::Delete& change) { row(change); }
 
 void Pump::on(const pg::Truncate& change) {
   for (const pg::Relation* relation : change.relations) {
+    if (is_early(*relation)) continue;
     record(*relation, Op::truncate, {}, {},
            [](const auto& table, std::string& out, pg::Row, pg::Row) { table.truncate(out); });
   }
@@ -137,9 +138,22 @@ pg::Position Pump::count(pg::RelationId table) {
   return position;
 }
 
+// Of a transaction that was open when the table joined, from before that: see JoinedTables.
+bool Pump::is_early(const pg::Relation& relation) {
+  if (session_.joined.none()) return false;
+  const auto known = tables_.find(relation.id.value);
+  const pg::Lsn joined = known == tables_.end()
+                             ? session_.joined.joined(relation.schema, relation.name)
+                             : known->second.joined;
+  if (change_lsn_ >= joined || transaction_.commit_lsn() < joined) return false;
+  if (snapshots_) snapshots_->changed(relation.id, xid_);
+  return true;
+}
+
 template <class Change>
 void Pump::row(const Change& change) {
   const pg::Relation& relation = *change.relation;
+  if (is_early(relation)) return;
   if (leaves_out_transaction()) {
     count(relation.id);
     return;
@@ -346,6 +360,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
     table.format = format_.table(relation, *table.encoder, table.gate.choice());
     table.source = "table " + table.encoder->name();
     table.outbox = router_of(*config, relation, position);
+    table.joined = session_.joined.joined(relation.schema, relation.name);
     table.shown = shown_of(relation, *table.encoder);
     table.shape = shape_of(table.shown);
   }

@@ -18,6 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t longest_value = 64;  // bytes
 constexpr std::size_t longest_in_diff = 400;
+constexpr std::size_t longest_payload = 120;
 constexpr std::size_t time_width = 23;  // 2026-11-23 10:00:00.123
 
 std::string cut(std::string text, std::size_t longest) {
@@ -26,6 +27,21 @@ std::string cut(std::string text, std::size_t longest) {
   // Never in the middle of a character.
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return fmt::format("{}…({})", text.substr(0, end), human_bytes(text.size()));
+}
+
+std::string time_of(std::string time) {
+  std::replace(time.begin(), time.end(), 'T', ' ');
+  return printable(time.substr(0, time_width));
+}
+
+// Of bytes that are no text, how many.
+std::string payload_text(std::string_view payload) {
+  try {
+    Json(payload).dump();
+  } catch (const Json::exception&) {
+    return human_bytes(payload.size());
+  }
+  return cut(printable(payload), longest_payload);
 }
 
 // A string that cannot be taken for anything else stands without quotes.
@@ -118,11 +134,7 @@ class Line {
     return found == record_.end() ? nothing : *found;
   }
 
-  std::string time() const {
-    std::string time = record_.value("commit_ts", std::string());
-    std::replace(time.begin(), time.end(), 'T', ' ');
-    return printable(time.substr(0, time_width));
-  }
+  std::string time() const { return time_of(record_.value("commit_ts", std::string())); }
 
   const char* colour(const std::string& op) const {
     if (op == "insert") return palette_.green;
@@ -248,6 +260,15 @@ std::string shown(std::string_view subject, std::string_view payload, const Pale
 std::string record_line(std::string_view subject, std::string_view payload,
                         const Palette& palette) {
   return shown(subject, payload, palette, false);
+}
+
+std::string event_line(std::string_view subject, std::string_view event_id,
+                       std::string_view commit_ts, std::string_view payload,
+                       const Palette& palette) {
+  return fmt::format("{}{:<{}}{}  {}{:<8}{}  {}  id={}  {}", palette.dim,
+                     time_of(std::string(commit_ts)), time_width, palette.plain, palette.cyan,
+                     "event", palette.plain, printable(subject), printable(event_id),
+                     payload_text(payload));
 }
 
 std::string record_diff(std::string_view subject, std::string_view payload,

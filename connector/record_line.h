@@ -28,4 +28,9 @@ std::string record_diff(std::string_view subject, std::string_view payload, cons
 // Without a line break. What is no record is shown by its subject and size.
 std::string record_line(std::string_view subject, std::string_view payload, const Palette& palette);
 
+// Of an outbox: subject, id, and the payload where it is text. `commit_ts`: empty where not known.
+std::string event_line(std::string_view subject, std::string_view event_id,
+                       std::string_view commit_ts, std::string_view payload,
+                       const Palette& palette);
+
 }  // namespace connector

@@ -110,6 +110,7 @@ class ReplayVerb {
                     .saved = {},
                     .shapes_key = shapes_key(target_),
                     .shapes = {},
+                    .joined = JoinedTables(joined_key(config_)),
                     .snapshots_key = snapshots_key(config_),
                     .snapshots = {},
                     .publications = {},
@@ -124,6 +125,7 @@ class ReplayVerb {
     if (snapshots.value) session.snapshots = SnapshotProgress::parse(*snapshots.value);
     const publisher::KeyValueEntry shapes = shapes_key(config_).get(*session.nats);
     if (shapes.value) session.replay->shapes = ShapeLog::parse(*shapes.value);
+    session.joined.load(*session.nats, {}, {});
     session.saved.tail = known.anchor;
     session.saved.last = info.last;
     session.reread = Reread(std::move(known));
@@ -133,7 +135,8 @@ class ReplayVerb {
     }
     // A logical message outside a transaction has the position where its record ends, and is sent
     // only when it begins behind the start.
-    const pg::Lsn start = config_.source.messages.empty() ? command_.from : pg::Lsn();
+    const bool messages = TableSelection(config_).takes_messages();
+    const pg::Lsn start = messages ? pg::Lsn() : command_.from;
     // Without streaming, which would bring the same records.
     session.replication.start(copy, start, coverage_of(config_, *session.sql).plan.publications,
                               false);

@@ -12,6 +12,7 @@
 #include "connector/cloud_event.h"
 #include "connector/coverage.h"
 #include "connector/failpoint.h"
+#include "connector/marks.h"
 #include "connector/outbox_router.h"
 #include "connector/preconditions.h"
 #include "connector/remedy.h"
@@ -79,6 +80,17 @@ void create_slot(const Config& config, Session& session, const Resume& plan, boo
   if (!plan.copy_of) session.saved.origin = start;
   session.saved.confirmed = start;
   session.slot_confirmed = start;
+}
+
+// What no slot can read from any more needs no place.
+void load_joined(const Config& config, Session& session) {
+  pqxx::connection& sql = *session.sql;
+  const auto slot = pg::slot_info(sql, config.source.slot);
+  pg::Lsn oldest = slot && slot->restart ? *slot->restart : pg::Lsn();
+  for (const Mark& mark : marks_of(sql, config.source.slot)) {
+    oldest = std::min(oldest, mark.info.restart.value_or(pg::Lsn()));
+  }
+  session.joined.load(*session.nats, pg::inserted_wal_lsn(sql), oldest);
 }
 
 // A leader that was just elected may not have applied the newest entry yet, though the stream has
@@ -172,6 +184,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
                   .saved = {},
                   .shapes_key = shapes_key(config),
                   .shapes = {},
+                  .joined = JoinedTables(joined_key(config)),
                   .snapshots_key = snapshots_key(config),
                   .snapshots = {},
                   .publications = {},
@@ -190,10 +203,11 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   }
   if (!info) info = create_stream(config, *session.nats);
   const int replicas = ensure_bucket(session.key, *session.nats, *info, start.first);
+  load_joined(config, session);
   if (start.first) {
-    cover(config, *session.sql, coverage, true);
+    cover(config, session, coverage, true);
   } else {
-    refresh_publications(config, *session.sql);
+    refresh_publications(config, session);
   }
   const std::vector<std::string>& publications = coverage.plan.publications;
   pass(Failpoint::after_publication);
@@ -221,6 +235,7 @@ std::unique_ptr<Session> resync(const Config& config, Start& start, Wakeup& wake
   if (!seen.saved || session.saved != *seen.saved || replicas > 1) {
     session.revision = session.key.put(*session.nats, to_json(session.saved), session.revision);
   }
+  load_joined(config, session);
   load_shapes(session, seen, plan, wakeup);
   load_snapshots(config, session, seen, plan);
   session.publications = publications;
@@ -310,6 +325,10 @@ publisher::KeyValue position_key(const Config& config) {
 
 publisher::KeyValue shapes_key(const Config& config) {
   return {"walferry", config.stream.name + "." + config.source.slot + ".shapes"};
+}
+
+publisher::KeyValue joined_key(const Config& config) {
+  return {"walferry", config.stream.name + "." + config.source.slot + ".joined"};
 }
 
 publisher::KeyValue snapshots_key(const Config& config) {

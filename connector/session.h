@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "connector/config.h"
+#include "connector/joined_tables.h"
 #include "connector/observe.h"
 #include "connector/reread.h"
 #include "connector/saved_position.h"
@@ -43,6 +44,7 @@ struct Session {
   publisher::KeyValue shapes_key;
   std::uint64_t shapes_revision = 0;
   ShapeLog shapes;
+  JoinedTables joined;
   publisher::KeyValue snapshots_key;
   std::uint64_t snapshots_revision = 0;
   SnapshotProgress snapshots;
@@ -87,6 +89,7 @@ publisher::StreamSettings stream_settings(const Config& config);
 std::vector<std::string> stream_subjects(const Config& config);
 publisher::KeyValue position_key(const Config& config);
 publisher::KeyValue shapes_key(const Config& config);
+publisher::KeyValue joined_key(const Config& config);
 publisher::KeyValue snapshots_key(const Config& config);
 pg::SpoolSettings spool_settings(const Config& config);
 

@@ -10,15 +10,16 @@
 #include <ctime>
 #include <iomanip>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "connector/attach.h"
 #include "connector/interrupt.h"
 #include "connector/poll_verbs.h"
+#include "connector/record.h"
 #include "connector/remedy.h"
 #include "connector/session.h"
 #include "connector/slotless.h"
+#include "connector/stamps.h"
 #include "connector/verbs.h"
 #include "pg/conninfo.h"
 #include "publisher/tail.h"
@@ -50,9 +51,12 @@ LastRecord last_record(const publisher::StoredMessage& message, const std::strin
                   .position = to_records({message}, slot).front().position,
                   .commit_ts = "",
                   .age_seconds = std::nullopt};
-  const auto record = nlohmann::json::parse(message.payload, nullptr, false);
-  if (record.is_object() && record.contains("commit_ts") && record["commit_ts"].is_string()) {
-    last.commit_ts = record["commit_ts"].get<std::string>();
+  // What an event or a logical message says of itself is its writer's, and may look like anything.
+  if (message.header("Walferry-Event-Id") != nullptr) {
+    const std::string* const time = message.header(commit_time_header);
+    if (time != nullptr) last.commit_ts = *time;
+  } else if (message.header("Walferry-Prefix") == nullptr) {
+    if (const auto time = commit_time_in(message.payload)) last.commit_ts = iso_time(*time);
   }
   if (const auto time = parse_time(last.commit_ts)) {
     const std::chrono::duration<double> age = system_clock::now() - *time;

@@ -22,6 +22,8 @@ class TableSelection {
   // Whether logical messages of this prefix are published as they are. The marks of snapshots and
   // the orders for them never are, nor what an outbox takes.
   bool takes_messages_of(std::string_view prefix) const;
+  // Whether any are published, as they are or as events.
+  bool takes_messages() const { return !messages_.empty() || !outboxes_.empty(); }
   // The outbox whose events logical messages of this prefix are; nullptr: none.
   const OutboxConfig* outbox_of_messages(std::string_view prefix) const;
   // The [[table]] that applies: the exact name's, else the pattern's; nullptr: not captured.

@@ -211,7 +211,13 @@ class Tail {
 
   // Parts are joined, packs are shown line by line. A record whose beginning is gone is left out.
   void show(publisher::Delivery& delivery) {
-    lines_.take(delivery, [&](std::string_view record) { show_one(delivery.subject, record); });
+    const std::string* const event = delivery.header("Walferry-Event-Id");
+    const std::string* const time = delivery.header(commit_time_header);
+    lines_.take(delivery, [&](std::string_view record) {
+      if (event == nullptr || command_.json) return show_one(delivery.subject, record);
+      output_.add(
+          event_line(delivery.subject, *event, time == nullptr ? "" : *time, record, palette_));
+    });
   }
 
   void show_one(const std::string& subject, std::string_view payload) {

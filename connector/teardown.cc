@@ -165,6 +165,7 @@ class Teardown {
       if (config_.polls()) purge_archives();
       key_.purge(*nats_);
       shapes_key(config_).purge(*nats_);
+      joined_key(config_).purge(*nats_);
       snapshots_key(config_).purge(*nats_);
       fmt::print("dropped the saved position {}\n", key_.name());
     }

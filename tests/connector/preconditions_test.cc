@@ -109,13 +109,13 @@ TEST(IdentityFindings, WarnOfWhatHappensToTheTable) {
   resolved.tables = {table("keyed", true), table("keyless", false)};
   pg::PublicationPlan plan;
   plan.publications = {"walferry", "walferry_insert"};
-  Findings found = identity_findings(resolved, plan);
+  Findings found = identity_findings({}, resolved, plan);
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(found[0].verdict, Verdict::warn);
   EXPECT_THAT(found[0].detail, HasSubstr("updates and deletes are not published"));
   EXPECT_THAT(found[0].fix, HasSubstr("REPLICA IDENTITY FULL"));
   plan.publications = {"made_by_hand"};
-  found = identity_findings(resolved, plan);
+  found = identity_findings({}, resolved, plan);
   EXPECT_THAT(found[0].detail, HasSubstr("application's own UPDATE and DELETE fail"));
 }
 

@@ -175,5 +175,13 @@ TEST(RecordLine, OfAnythingElseIsItsSubjectAndSize) {
   }
 }
 
+TEST(EventLine, ShowsTextAndCountsBytes) {
+  EXPECT_EQ(event_line("events.o.new", "7", "2026-11-23T10:00:00.123456Z", "{\"a\": 1}", {}),
+            "2026-11-23 10:00:00.123  event     events.o.new  id=7  {\"a\": 1}");
+  EXPECT_EQ(event_line("events.o.new", "7", "", "\xff\xfe", {}),
+            "                         event     events.o.new  id=7  2 B");
+  EXPECT_EQ(event_line("e", "%1B", "", "a\x1b[31m", {}).find('\x1b'), std::string::npos);
+}
+
 }  // namespace
 }  // namespace connector

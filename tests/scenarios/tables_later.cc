@@ -101,6 +101,37 @@ TEST_F(TablesLater, ALockOnANewTableDoesNotHoldUpAReconnect) {
   wait_stored(2);
 }
 
+// Whether what the writer did before is sent depends on what the walsender has looked at, and after
+// the kill it is another one: by ids that follow from WAL, it must not matter.
+TEST_F(TablesLater, AWriterThatWasOpenWhenItsTableJoinedIsTheSameAfterAKill) {
+  create_table("stays", "id int PRIMARY KEY");
+  start();
+  exec("CREATE TABLE joins (id int PRIMARY KEY)");
+  PgSession writer = postgres_.connect();
+  writer.exec("BEGIN; INSERT INTO joins VALUES (1), (2); INSERT INTO stays VALUES (1)");
+  settings().table("public.joins");
+  walferry_.kill_hard();
+  walferry_.start({}, {"WALFERRY_FAILPOINT=publication_altered"});
+  EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  start();
+  exec("INSERT INTO joins VALUES (3)");
+  writer.exec("INSERT INTO joins VALUES (4); COMMIT");
+  wait_stored(3);
+  // Read again with the writer's transaction in the window, and by a session that begins with it.
+  walferry_.kill_hard();
+  start();
+  exec("INSERT INTO stays VALUES (2)");
+  wait_stored(4);
+  std::vector<std::string> stored;
+  for (const Record& record : records()) stored.push_back(record.table + record.key.dump());
+  EXPECT_EQ(stored, (std::vector<std::string>{R"(joins{"id":3})", R"(stays{"id":1})",
+                                              R"(joins{"id":4})", R"(stays{"id":2})"}));
+  const auto all = records();
+  EXPECT_EQ(all.at(1).ordinal, 1U);
+  EXPECT_EQ(all.at(2).ordinal, 2U);
+  walferry_.stop();
+}
+
 // A start that is refused leaves nothing behind that it made.
 TEST_F(TablesLater, ARefusedStartMakesNeitherStreamNorPublicationNorSlot) {
   create_table("there", "id int PRIMARY KEY");
