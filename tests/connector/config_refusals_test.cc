@@ -257,6 +257,28 @@ TEST(ConfigRefuses, Outboxes) {
        {with_outbox(table + "payload = \"\""), "f.toml:7: outbox.payload: "}});
 }
 
+TEST(ConfigRefuses, PolledOutboxesBesideWhatNeedsWal) {
+  const std::string poll = "table = \"public.outbox\"\ncapture = \"poll\"\n";
+  const auto alone = [](const std::string& setting, const std::string& outbox) {
+    return "source.dsn = \"dbname=app\"\n" + setting + "\n[[outbox]]\n" + outbox;
+  };
+  expect_refusals(
+      {{with_in_table("[[outbox]]\n" + poll),
+        "f.toml:7: outbox.capture: \"poll\" does not go together with [[table]], which needs WAL"},
+       {alone("", poll + "[[outbox]]\ntable = \"public.other\""),
+        "f.toml:6: outbox.capture: is another one than that of an [[outbox]] before"},
+       {alone("", "message_prefix = \"m\"\ncapture = \"poll\""),
+        "f.toml:4: outbox.message_prefix: is read from WAL"},
+       {alone("source.messages = [\"m\"]", poll),
+        "f.toml:5: outbox.capture: \"poll\" does not go together with source.messages"},
+       {alone("source.streaming = \"on\"", poll),
+        "f.toml:5: outbox.capture: \"poll\" does not go together with source.streaming"},
+       {alone("publish.pack = \"transaction\"", poll),
+        "f.toml:5: outbox.capture: \"poll\" does not go together with publish.pack"},
+       {alone("publish.oversize = \"split\"", poll),
+        "f.toml:5: outbox.capture: \"poll\" does not go together with publish.oversize"}});
+}
+
 TEST(ConfigRefuses, Choice) {
   expect_refusals(
       {{with("source.origin = \"local\""),

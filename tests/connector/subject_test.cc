@@ -46,6 +46,7 @@ TEST(Subject, IsInjectiveAndAlwaysOneToken) {
     const std::string token = escape_token(name);
     EXPECT_EQ(token.find_first_of(".*> \t\r\n$"), std::string::npos) << name;
     EXPECT_FALSE(token.empty());
+    EXPECT_EQ(unescape_token(token), name);
     tokens.insert(token);
     const std::string schema = escape_schema(name);
     EXPECT_NE(schema.front(), '_') << name;
