@@ -83,7 +83,9 @@ class Resumption {
                              tail->sequence.value, config_.source.slot, session_.resume.tail_id),
                  "polling needs a stream and a slot name of its own");
     }
-    if (!id) return find_by_sequence();
+    // Messages behind it that are gone were ours too, unless the operator has accepted them.
+    const bool accepted = session_.position().accepted >= stream_end();
+    if (!id || (tail->sequence < stream_end() && !accepted)) return find_by_sequence();
     if (id->batch > work().last) take_from_stream(*id);
     while (work().find(id->batch) == nullptr && load_archive()) {
     }

@@ -73,6 +73,12 @@ std::optional<Config> reload(const Config& running) {
     spdlog::error("the changed configuration is not taken, the old one stays");
     return std::nullopt;
   }
+  if (next.polls() != running.polls()) {
+    spdlog::error(
+        "the changed configuration is not taken, the old one stays: another capture needs "
+        "a restart, with a stream and a slot name of its own");
+    return std::nullopt;
+  }
   const std::vector<std::string> kept = keep_fixed(next, running);
   if (!kept.empty()) {
     spdlog::warn("{} cannot change without a restart: the old value stays", fmt::join(kept, ", "));

@@ -166,6 +166,7 @@ class SlotlessSupervisor {
         take_changes();
         if (attempt()) break;
       } catch (const std::exception& error) {
+        if (go_back(error)) continue;
         const auto code = retry_.after(error, retry_.judge(error), wakeup_);
         if (code) return static_cast<int>(*code);
       }
@@ -179,15 +180,20 @@ class SlotlessSupervisor {
     if (!wakeup_.take_reload()) return;
     const auto next = reload(config_);
     if (!next) return;
-    try {
-      make_(*next);
-    } catch (const Stop& stop) {
-      spdlog::error("the changed configuration is not taken, the old one stays: {}", stop.what());
-      return;
-    }
-    config_ = *next;
+    running_ = std::exchange(config_, *next);
     configure_logging(config_.log);
     spdlog::info("{} has changed: going on with it", config_.file);
+  }
+
+  // One that could not start does not replace one that runs.
+  bool go_back(const std::exception& error) {
+    const auto* stop = dynamic_cast<const Stop*>(&error);
+    if (stop == nullptr || !running_) return false;
+    spdlog::error("the changed configuration is not taken, the old one stays: {}. What to do: {}",
+                  stop->what(), stop->hint());
+    config_ = *std::exchange(running_, std::nullopt);
+    configure_logging(config_.log);
+    return true;
   }
 
   // True when the work is over.
@@ -196,6 +202,7 @@ class SlotlessSupervisor {
     const auto session = resync(config_, capture, start_, wakeup_);
     if (!session) return wakeup_.stop_requested();
     start_.first = false;
+    running_.reset();
     retry_.reached();
     const auto began = Clock::now();
     const auto worked = [&] {
@@ -214,6 +221,7 @@ class SlotlessSupervisor {
   }
 
   Config config_;
+  std::optional<Config> running_;  // the one before, until config_ has shown that it can run
   Wakeup& wakeup_;
   const std::function<SlotlessCapture(const Config&)>& make_;
   bool once_;

@@ -134,6 +134,13 @@ TEST_F(OutboxPollBack, AnExpiredStreamIsNoLoss) {
   EXPECT_EQ(now.back(), "walferry:3:poll:3 6");
 }
 
+TEST_F(OutboxPollBack, AnEventThatTheOperatorDeletesIsNotPublishedAgain) {
+  publish({event("1") + event("2")});
+  js().delete_message("CDC", 2);
+  publish({event("3")});
+  EXPECT_EQ(ids(), (std::vector<std::string>{"walferry:1:poll:1 1", "walferry:2:poll:1 3"}));
+}
+
 TEST_F(OutboxPollBack, AStreamThatWasDeletedIsALostPosition) {
   publish({event("1")});
   js().delete_stream("CDC");

@@ -216,6 +216,29 @@ TEST_F(OutboxPollRefusals, TwoOutboxesAreOneBatchAndOneThatComesLaterIsReadWhole
                       "walferry:2:poll:2 public.late"}));
 }
 
+TEST_F(OutboxPollRefusals, AChangedConfigurationIsTakenOnlyIfItCanRun) {
+  publish_outbox("poll");
+  walferry_.start();
+  exec(event("1"));
+  wait_events(1);
+  const auto reload_with = [&](const std::string& more) {
+    Settings next = settings();
+    next.raw(more);
+    write_file(walferry_.config_file(), next.to_toml());
+    kill(walferry_.pid(), SIGHUP);
+  };
+  reload_with("[[outbox]]\ntable = \"public.missing\"\ncapture = \"poll\"\n");
+  wait_until([&] { return says(walferry_.log(), "public.missing does not exist"); }, seconds(30),
+             "the refusal");
+  exec(event("2"));
+  wait_events(2);
+  exec("CREATE TABLE missing (LIKE outbox INCLUDING ALL)");
+  exec("INSERT INTO missing (aggregate_type, aggregate_id, event_type) VALUES ('o', '1', 'e')");
+  kill(walferry_.pid(), SIGHUP);
+  wait_events(3);
+  walferry_.stop();
+}
+
 TEST_F(OutboxPollRefusals, TheOtherVerbsKnowIt) {
   publish_outbox("poll");
   be_a_reader_only();
