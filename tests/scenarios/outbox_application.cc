@@ -31,7 +31,7 @@ class Shop {
   void work() {
     PgSession session(conninfo_);
     for (int i = 0; !closed_; ++i) {
-      session.exec("BEGIN");
+      session.exec("SELECT pg_sleep(0.01); BEGIN");
       const std::string order = session.value(
           "INSERT INTO orders (status) VALUES ('placed') "
           "RETURNING id");
