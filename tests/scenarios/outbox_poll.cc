@@ -1,6 +1,7 @@
 // An outbox that is polled, by a role that may read it and nothing else: each event once, those of
 // an aggregate in the order of commits, whoever is killed when.
 #include <algorithm>
+#include <fstream>
 #include <random>
 
 #include "tests/scenarios/outbox_rig.h"
@@ -186,6 +187,30 @@ TEST_F(OutboxPoll, HowLongACommitTakesToItsMessage) {
   std::sort(times.begin(), times.end());
   std::cout << "commit to message: median " << times[times.size() / 2] << " ms, p99 "
             << times[times.size() * 99 / 100] << " ms\n";
+}
+
+// Memory does not depend on the size of a batch.
+TEST_F(OutboxPoll, AFirstBatchOfManyRows) {
+  const int rows = scaled(60'000, 1'000'000);
+  poll();
+  exec(
+      "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload) SELECT 'order', i, "
+      "'changed', jsonb_build_object('order', i, 'text', repeat('x', 200)) FROM "
+      "generate_series(1, " +
+      std::to_string(rows) + ") i; ANALYZE outbox");
+  const auto since = Clock::now();
+  walferry_.start();
+  wait_events(static_cast<std::uint64_t>(rows), seconds(300));
+  const double took = std::chrono::duration<double>(Clock::now() - since).count();
+  std::cout << rows << " events in " << took << " s\n";
+  std::ifstream status("/proc/" + std::to_string(walferry_.pid()) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("VmHWM:")) continue;
+    std::cout << line << "\n";
+    EXPECT_LE(std::stol(line.substr(6)), 64 * 1024);
+  }
+  walferry_.stop();
+  EXPECT_EQ(js().last_sequence("CDC"), static_cast<std::uint64_t>(rows));
 }
 
 // One kill at each place, within a batch of several and at its edges.
