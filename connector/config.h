@@ -86,6 +86,7 @@ struct OutboxConfig {
   std::string headers = "headers";  // empty: none
   bool delete_after_publish = false;
   std::chrono::milliseconds poll_interval{std::chrono::seconds(1)};
+  std::string replay_prefix = {};  // of a replay: stands in front of the subject, with its dot
   friend bool operator==(const OutboxConfig&, const OutboxConfig&) = default;
 };
 

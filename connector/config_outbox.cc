@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "connector/config_values.h"
+#include "connector/outbox_router.h"
 #include "connector/subject.h"
 #include "connector/subject_template.h"
 
@@ -124,10 +125,21 @@ std::pair<const char*, std::string> clash(const OutboxConfig& outbox, const Conf
             "stream and a slot name of its own"};
   }
   const std::string records = config.stream.subject_prefix + ".>";
-  if (subjects_overlap(SubjectTemplate(outbox.subject).filter(), records)) {
+  if (subjects_overlap(outbox_filter(outbox), records)) {
     return {"subject", fmt::format("\"{}\" is among the subjects of records ({}); let it "
                                    "begin with another word",
                                    outbox.subject, records)};
+  }
+  for (const OutboxConfig& other : config.outboxes) {
+    const std::string theirs = outbox_filter(other);
+    const std::string ours = outbox_filter(outbox);
+    if (subjects_overlap(ours, theirs) && !subject_covers(ours, theirs) &&
+        !subject_covers(theirs, ours)) {
+      return {"subject", fmt::format("\"{}\" and another outbox's \"{}\" have subjects in common, "
+                                     "and no stream takes both {} and {}; let one cover the other, "
+                                     "or let them begin otherwise",
+                                     outbox.subject, other.subject, ours, theirs)};
+    }
   }
   const auto& raw = config.source.messages;
   if (!outbox.message_prefix.empty()) {

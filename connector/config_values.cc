@@ -308,6 +308,7 @@ std::string check_not_empty(std::string_view text) {
 std::string check_message_prefix(std::string_view text) {
   if (text == snapshot_mark_prefix) return "is walferry's own, for the marks of snapshots";
   if (text == snapshot_order_prefix) return "is walferry's own, for `walferry snapshot`";
+  if (text == publication_prefix) return "is walferry's own, for where tables join";
   return text.size() > longest_message_prefix ? "is longer than 255 bytes" : "";
 }
 

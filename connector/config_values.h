@@ -26,6 +26,8 @@ std::string size_text(std::uint64_t bytes);
 inline constexpr std::string_view snapshot_mark_prefix = "walferry.snapshot";
 // Of those that bring an order; see snapshot_order.h.
 inline constexpr std::string_view snapshot_order_prefix = "walferry.snapshot.order";
+// Of those that say where tables joined; see joined_tables.h.
+inline constexpr std::string_view publication_prefix = "walferry.publication";
 
 std::string check_slot_name(std::string_view text);
 std::string check_mark_name(std::string_view text);  // what comes behind "{slot}_mark_"

@@ -3,10 +3,12 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "connector/config_values.h"
 #include "connector/failpoint.h"
 #include "connector/remedy.h"
 #include "connector/server_choice.h"
@@ -18,6 +20,50 @@ namespace {
 bool contains(const std::vector<std::pair<std::string, std::string>>& names,
               const std::pair<std::string, std::string>& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+using Names = std::vector<std::pair<std::string, std::string>>;
+
+// No snapshot has what is in them when they join.
+Names unread(const TableSelection& selection, const Names& tables) {
+  Names unread;
+  std::copy_if(tables.begin(), tables.end(), std::back_inserter(unread), [&](const auto& name) {
+    const TableConfig* const chosen = selection.find(name.first, name.second);
+    return chosen != nullptr && !chosen->snapshot;
+  });
+  return unread;
+}
+
+// Through a slot that is there already, so that JoinedTables knows the place.
+void alter(const TableSelection& selection, Session& session, const Coverage& coverage) {
+  const pg::PublicationPlan& plan = coverage.plan;
+  Names joining;
+  std::copy_if(plan.added.begin(), plan.added.end(), std::back_inserter(joining),
+               [&](const auto& name) { return !contains(plan.unowned, name); });
+  Names touched = joining;
+  touched.insert(touched.end(), plan.removed.begin(), plan.removed.end());
+  if (!coverage.has_slot || touched.empty()) {
+    pg::apply(*session.sql, plan);
+    return;
+  }
+  const pg::Alteration with{.prefix = std::string(publication_prefix),
+                            .content = session.joined.will_alter(*session.nats, touched),
+                            .quiet = unread(selection, joining)};
+  bool quiet = false;
+  try {
+    quiet = pg::apply(*session.sql, plan, with);
+  } catch (const pqxx::sql_error&) {
+    session.joined.gave_up(*session.nats, with.content);
+    throw;
+  }
+  pass(Failpoint::publication_altered);
+  for (const auto& [schema, table] : with.quiet) {
+    if (quiet) break;
+    spdlog::warn(
+        "table {}.{}: transactions that were open may have written into it when it joined the "
+        "publication: what they wrote before that is not published, though they commit later",
+        schema, table);
+  }
 }
 
 }  // namespace
@@ -44,11 +90,7 @@ void cover(const Config& config, Session& session, const Coverage& coverage, boo
     spdlog::warn("{}. What to do: {}", finding.detail, finding.fix);
   };
   for (const Finding& finding : coverage.findings) say(finding);
-  const bool joins = coverage.has_slot && !coverage.plan.added.empty();
-  if (joins) session.joined.will_join(*session.nats, coverage.plan.added);
-  pg::apply(*session.sql, coverage.plan);
-  pass(Failpoint::publication_altered);
-  if (joins) session.joined.have_joined(*session.nats, pg::inserted_wal_lsn(*session.sql));
+  alter(selection, session, coverage);
   if (coverage.plan.statements.empty() && !always) return;
   for (const std::string& statement : coverage.plan.statements) {
     spdlog::info("publication: {}", statement);

@@ -22,7 +22,7 @@ enum class Failpoint {
   progress_saved,       // it is saved
   order_read,           // an order for snapshots has been read, and is not saved
   order_saved,          // it is saved
-  publication_altered,  // tables have joined the publication, where is not saved
+  publication_altered,  // tables have joined the publication, where is not read yet
   before_batch,         // a polled batch is about to be saved
   batch_saved,          // it is saved, nothing of it is sent
   batch_stored,         // it is acknowledged, which is not saved

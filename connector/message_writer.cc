@@ -176,8 +176,10 @@ void MessageWriter::refuse(const HeldRecord& record, const Piece& piece) const {
       fmt::format("{}, position {}{}: the record has {} bytes, and publish.max_message is {}",
                   record.source, to_string(record.position), key_for_log(record), piece.body.size(),
                   config_.publish.max_message),
-      "raise publish.max_message (and max_payload of nats-server), set publish.oversize to "
-      "\"split\" or \"omit\", or leave the table out");
+      record.raw ? "raise publish.max_message (and max_payload of nats-server), or set "
+                   "publish.oversize to \"split\" (nothing of it can be left out)"
+                 : "raise publish.max_message (and max_payload of nats-server), set "
+                   "publish.oversize to \"split\" or \"omit\", or leave the table out");
 }
 
 void MessageWriter::send(const MessagePosition& position, const std::string& source,

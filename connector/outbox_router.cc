@@ -25,22 +25,24 @@ std::optional<std::string_view> text_of(const pg::Value& value) {
   return text == nullptr ? std::nullopt : std::optional(*text);
 }
 
-bool begins_with(std::string_view text, std::string_view lower_case_word) {
-  return text.size() >= lower_case_word.size() &&
-         std::equal(
-             lower_case_word.begin(), lower_case_word.end(), text.begin(),
-             [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); });
+// A name of walferry's own is escaped from its first letter on; NATS's are wherever they stand.
+std::string header_name(std::string_view name) {
+  constexpr std::string_view ours = "walferry-";
+  const bool is_ours = name.size() >= ours.size() &&
+                       std::equal(ours.begin(), ours.end(), name.begin(), [](char a, char b) {
+                         return a == std::tolower(static_cast<unsigned char>(b));
+                       });
+  if (!is_ours) return guard_header(escape_token(name));
+  return fmt::format("%{:02X}{}", static_cast<unsigned char>(name.front()),
+                     guard_header(escape_token(name.substr(1))));
 }
 
-// Such names are NATS's and walferry's: what a row calls so is escaped from its first letter on.
-std::string header_name(std::string_view name) {
-  if (!begins_with(name, "nats-") && !begins_with(name, "walferry-")) return escape_token(name);
-  return fmt::format("%{:02X}{}", static_cast<unsigned char>(name.front()),
-                     escape_token(name.substr(1)));
+std::string header_value(std::optional<std::string_view> value) {
+  return guard_header(escape_token(value.value_or("")));
 }
 
 void add_header(OutboxEvent& event, std::string_view name, std::optional<std::string_view> value) {
-  event.headers.emplace_back(header_name(name), escape_token(value.value_or("")));
+  event.headers.emplace_back(header_name(name), header_value(value));
 }
 
 // What stands in a string, which may be no text: a lone surrogate.
@@ -51,6 +53,7 @@ std::string unescaped(std::string_view string) {
 }
 
 void add_json_headers(OutboxEvent& event, std::string_view text) {
+  if (!nlohmann::json::accept(text)) throw BadValue("its headers are no JSON object");
   JsonMembers members(text);
   while (members.next()) {
     const std::string_view value = members.value();
@@ -62,7 +65,6 @@ void add_json_headers(OutboxEvent& event, std::string_view text) {
       add_header(event, members.name(), value);
     }
   }
-  if (!members.good()) throw BadValue("its headers are no JSON object");
 }
 
 void add_hstore_headers(OutboxEvent& event, std::string_view text) {
@@ -81,8 +83,9 @@ std::string_view without_space(std::string_view text) {
   return first == std::string_view::npos ? std::string_view() : text.substr(first);
 }
 
-// An object's text begins with a brace, an hstore's never does.
+// An object's text begins with a brace, an hstore's never does. JSON's null says what NULL does.
 void add_headers(OutboxEvent& event, std::string_view text) {
+  if (text == "null") return;
   if (without_space(text).starts_with('{')) {
     add_json_headers(event, text);
   } else {
@@ -106,10 +109,11 @@ void append_bytes(std::string& out, std::string_view hex) {
   }
 }
 
-void require_small(const OutboxEvent& event) {
-  if (event.subject.size() > OutboxRouter::longest_subject) {
-    throw BadValue(fmt::format("its subject has {} bytes, and at most {} are taken",
-                               event.subject.size(), OutboxRouter::longest_subject));
+void require_small(const OutboxEvent& event, std::size_t prefix) {
+  const std::size_t subject = event.subject.size() - prefix;
+  if (subject > OutboxRouter::longest_subject) {
+    throw BadValue(fmt::format("its subject has {} bytes, and at most {} are taken", subject,
+                               OutboxRouter::longest_subject));
   }
   constexpr std::size_t around = 4;  // ": " and the line's end
   std::size_t bytes = event.event_id.size();
@@ -132,7 +136,7 @@ std::string_view column_for(const OutboxConfig& config, std::string_view name) {
 }  // namespace
 
 OutboxRouter::OutboxRouter(const OutboxConfig& config, std::span<const Column> columns)
-    : subject_(config.subject) {
+    : prefix_(config.replay_prefix), subject_(config.subject) {
   for (const std::string& name : subject_.columns()) {
     subject_columns_.push_back(need(columns, column_for(config, name)));
   }
@@ -173,11 +177,11 @@ std::vector<std::size_t> OutboxRouter::used() const {
 }
 
 void OutboxRouter::route(pg::Row row, OutboxEvent& event) const {
-  event.subject.clear();
+  event.subject = prefix_;
   event.body.clear();
   event.headers.clear();
   subject_.append(event.subject, [&](std::size_t i) { return text_of(row[subject_columns_[i]]); });
-  event.event_id = escape_token(text_of(row[id_]).value_or(""));
+  event.event_id = header_value(text_of(row[id_]));
   if (const auto payload = text_of(row[payload_])) {
     if (payload_is_bytea_) {
       append_bytes(event.body, *payload);
@@ -188,10 +192,13 @@ void OutboxRouter::route(pg::Row row, OutboxEvent& event) const {
   if (headers_) {
     if (const auto headers = text_of(row[*headers_])) add_headers(event, *headers);
   }
-  require_small(event);
+  require_small(event, prefix_.size());
 }
 
 void route_message(const OutboxConfig& config, std::string_view content, OutboxEvent& event) {
+  if (!without_space(content).starts_with('{') || !nlohmann::json::accept(content)) {
+    throw BadValue("its content is no JSON object");
+  }
   std::vector<OutboxRouter::Column> columns;
   std::vector<std::optional<std::string>> texts;
   JsonMembers members(content);
@@ -204,7 +211,6 @@ void route_message(const OutboxConfig& config, std::string_view content, OutboxE
       texts.emplace_back(value.front() == '"' ? unescaped(value) : std::string(value));
     }
   }
-  if (!members.good()) throw BadValue("its content is no JSON object");
   std::vector<pg::Value> row;
   for (const auto& text : texts) {
     if (text) {
@@ -218,6 +224,10 @@ void route_message(const OutboxConfig& config, std::string_view content, OutboxE
     throw BadValue(fmt::format("its content has no member {}", fmt::join(router.missing(), ", ")));
   }
   router.route(row, event);
+}
+
+std::string outbox_filter(const OutboxConfig& config) {
+  return config.replay_prefix + SubjectTemplate(config.subject).filter();
 }
 
 std::string outbox_name(const OutboxConfig& config) {

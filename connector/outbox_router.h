@@ -6,8 +6,8 @@
 //   payload         the body: text and json as Postgres prints them, bytea as its bytes, NULL empty
 //   headers         JSON object or hstore: NATS headers, names and values escaped like names
 //
-// Whatever a row holds, it cannot bring a header of NATS's or of walferry's own into a message
-// (such names are escaped from their first letter on), nor one that the server would not take.
+// Whatever a row holds, it cannot bring a header of NATS's or of walferry's own into a message, nor
+// hide one that is there (see guard_header()), nor one that the server would not take.
 //
 // A function of configuration and row alone: what is read again makes the same message. No I/O.
 #pragma once
@@ -37,7 +37,8 @@ struct OutboxEvent {
 
 class OutboxRouter {
  public:
-  // What all headers of one event may take, as they go over the wire; and its subject.
+  // What all headers of one event may take, as they go over the wire; and its subject, less what a
+  // replay puts in front of it.
   static constexpr std::uint64_t most_header_bytes = 16ULL << 10;
   static constexpr std::uint64_t longest_subject = 2048;
 
@@ -61,6 +62,7 @@ class OutboxRouter {
   std::optional<std::size_t> find(std::span<const Column> columns, std::string_view name) const;
   std::size_t need(std::span<const Column> columns, std::string_view name);
 
+  std::string prefix_;
   SubjectTemplate subject_;
   std::vector<std::size_t> subject_columns_;
   std::size_t id_ = 0;
@@ -73,6 +75,9 @@ class OutboxRouter {
 // A logical message as an event: its content is a JSON object whose members are the columns.
 // Throws BadValue.
 void route_message(const OutboxConfig& config, std::string_view content, OutboxEvent& event);
+
+// What a stream has to take for it.
+std::string outbox_filter(const OutboxConfig& config);
 
 // For logs: "outbox public.outbox", "outbox of messages \"events\"".
 std::string outbox_name(const OutboxConfig& config);

@@ -79,7 +79,7 @@ class Pump {
     TableGate gate;
     RecordFormat::Table format;
     std::optional<OutboxRouter> outbox;  // its inserts are events
-    pg::Lsn joined;                      // see JoinedTables
+    std::vector<pg::Lsn> joined;         // see JoinedTables
     std::string source;                  // "table public.orders"
     // What is known of its shape's announcement; see ShapeLog.
     pg::Relation shown;
@@ -112,6 +112,7 @@ class Pump {
   pg::Position count(pg::RelationId table);
   bool leaves_out_transaction() const;
   bool is_early(const pg::Relation& relation);
+  void note_altered(const pg::Message& message);
   // Applies the table's `where`, if that is walferry's to do, and records what is left.
   template <class Change>
   void row(const Change& change);
@@ -130,8 +131,8 @@ class Pump {
   void event(const pg::Insert& change);
   void event(const pg::Message& message, const OutboxConfig& outbox, pg::Position position);
   void hold_event(const std::string& source, pg::Position position, bool committed);
-  std::optional<OutboxRouter> router_of(const TableConfig& config, const pg::Relation& relation,
-                                        pg::Position position) const;
+  std::optional<OutboxRouter> router_of(const TableConfig& config, const pg::Relation& relation);
+  bool is_stored_otherwise(pg::Position position) const;
   void announce(Table& table, const pg::Relation& relation, pg::Position position);
   void send(const Message& message);
   // Made when its first change comes, which is at `position`.

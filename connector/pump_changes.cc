@@ -79,6 +79,7 @@ void Pump::on(const pg::Message& message) {
     position.commit_lsn = transaction_.commit_lsn();
     position.ordinal = ++ordinal_;
     format_.count_message();
+    if (message.prefix == publication_prefix) note_altered(message);
   } else if (is_over(message.lsn)) {
     return;
   } else {
@@ -124,7 +125,7 @@ void Pump::hold(const pg::Message& message, pg::Position position) {
   if (message.transactional) {
     held.headers.emplace_back("Walferry-Xid", std::to_string(transaction_.xid().value));
   }
-  held.headers.emplace_back("Walferry-Prefix", prefix);
+  held.headers.emplace_back("Walferry-Prefix", guard_header(prefix));
 }
 
 // Row filters would cost a query for nothing there.
@@ -142,12 +143,21 @@ pg::Position Pump::count(pg::RelationId table) {
 bool Pump::is_early(const pg::Relation& relation) {
   if (session_.joined.none()) return false;
   const auto known = tables_.find(relation.id.value);
-  const pg::Lsn joined = known == tables_.end()
-                             ? session_.joined.joined(relation.schema, relation.name)
-                             : known->second.joined;
-  if (change_lsn_ >= joined || transaction_.commit_lsn() < joined) return false;
-  if (snapshots_) snapshots_->changed(relation.id, xid_);
-  return true;
+  const auto straddles = [&](const std::vector<pg::Lsn>& places) {
+    return std::any_of(places.begin(), places.end(), [&](pg::Lsn place) {
+      return change_lsn_ < place && transaction_.commit_lsn() > place;
+    });
+  };
+  const bool early =
+      straddles(known == tables_.end() ? session_.joined.places(relation.schema, relation.name)
+                                       : known->second.joined);
+  if (early && snapshots_) snapshots_->changed(relation.id, xid_);
+  return early;
+}
+
+void Pump::note_altered(const pg::Message& message) {
+  publisher::Connection* const kept_in = session_.replay ? nullptr : session_.nats.get();
+  if (session_.joined.altered(message.content, transaction_.commit_lsn(), kept_in)) tables_.clear();
 }
 
 template <class Change>
@@ -348,6 +358,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
   Table table;
   const TableConfig* config = selection_.find(relation.schema, relation.name);
   table.selected = config != nullptr;
+  table.joined = session_.joined.places(relation.schema, relation.name);
   if (table.selected) {
     table.gate =
         TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_);
@@ -359,8 +370,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
                           table.gate.choice());
     table.format = format_.table(relation, *table.encoder, table.gate.choice());
     table.source = "table " + table.encoder->name();
-    table.outbox = router_of(*config, relation, position);
-    table.joined = session_.joined.joined(relation.schema, relation.name);
+    table.outbox = router_of(*config, relation);
     table.shown = shown_of(relation, *table.encoder);
     table.shape = shape_of(table.shown);
   }

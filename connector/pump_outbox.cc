@@ -24,30 +24,40 @@ constexpr std::uint32_t bytea = 17;
 
 }  // namespace
 
-std::optional<OutboxRouter> Pump::router_of(const TableConfig& config, const pg::Relation& relation,
-                                            pg::Position position) const {
+std::optional<OutboxRouter> Pump::router_of(const TableConfig& config,
+                                            const pg::Relation& relation) {
   if (!config.outbox) return std::nullopt;
   std::vector<OutboxRouter::Column> columns;
   for (const pg::Column& column : relation.columns) {
-    columns.push_back({column.name, column.type.value == bytea});
+    columns.push_back({column.name, types_.shape(column.type)->base.value == bytea});
   }
-  OutboxRouter router(*config.outbox, columns);
-  if (!router.missing().empty()) {
-    throw Stop(Exit::precondition,
-               fmt::format("{} has no column {} at position {}", outbox_name(*config.outbox),
-                           fmt::join(router.missing(), ", "), to_string(position)),
-               "name its columns in the [[outbox]] (id, aggregate_type, aggregate_id, event_type, "
-               "payload, headers, and those in subject)");
-  }
-  return router;
+  return OutboxRouter(*config.outbox, columns);
+}
+
+// What is stored already was made of the settings of then. Those of today may not fit the rows of
+// then, and need not: such an event is compared with what is stored by its place alone.
+bool Pump::is_stored_otherwise(pg::Position position) const {
+  return !session_.replay && position <= session_.reread.anchor().change;
 }
 
 void Pump::event(const pg::Insert& change) {
   const pg::Position position = count(change.relation->id);
   const Table& table = tables_.at(change.relation->id.value);
+  const std::vector<std::string>& missing = table.outbox->missing();
+  if (!missing.empty()) {
+    if (is_stored_otherwise(position)) return;
+    throw Stop(Exit::precondition,
+               fmt::format("{}, an outbox, has no column {} at position {}", table.source,
+                           fmt::join(missing, ", "), to_string(position)),
+               "name its columns of then in the [[outbox]] (id, aggregate_type, aggregate_id, "
+               "event_type, payload, headers, and those in subject) until walferry is past that "
+               "position; where `run` refuses that since the table has others by now, rename them "
+               "back for so long");
+  }
   try {
     table.outbox->route(change.row, event_);
   } catch (const BadValue& bad) {
+    if (is_stored_otherwise(position)) return;
     refuse(table.source, position, bad,
            "set payload, headers or subject of its [[outbox]] so that the row fits: headers = \"\" "
            "publishes none");
@@ -60,6 +70,7 @@ void Pump::event(const pg::Message& message, const OutboxConfig& outbox, pg::Pos
   try {
     route_message(outbox, message.content, event_);
   } catch (const BadValue& bad) {
+    if (is_stored_otherwise(position)) return;
     refuse(source, position, bad,
            "name the prefix in source.messages instead of an [[outbox]] until walferry is past it: "
            "then its messages go out as they are");

@@ -104,8 +104,8 @@ void Pump::open_publication() {
   }
   mark_.begin_snapshot(part.mark);
   const pg::Relation& relation = snapshots_->table().relation;
-  publication.id =
-      fmt::format("snapshot:{}.{}:", escape_schema(relation.schema), escape_token(relation.name));
+  publication.id = guard_header(
+      fmt::format("snapshot:{}.{}:", escape_schema(relation.schema), escape_token(relation.name)));
   require_slot();
   // What came before of such a table, changes and an earlier attempt's rows, is in these rows too,
   // and nothing would tell them apart.

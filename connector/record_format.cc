@@ -1,5 +1,7 @@
 #include "connector/record_format.h"
 
+#include "connector/subject.h"
+
 namespace connector {
 
 RecordFormat::RecordFormat(const Config& config, const std::string& database,
@@ -16,7 +18,7 @@ RecordFormat::Table RecordFormat::table(const pg::Relation& relation, const Tabl
                                         const TableChoice& choice) {
   Table table;
   if (debezium_) table.debezium.emplace(relation, types_, debezium_values_, json.shown(), choice);
-  table.event_subject = escape_attribute(relation.schema + "." + relation.name);
+  table.event_subject = guard_header(escape_attribute(relation.schema + "." + relation.name));
   return table;
 }
 

@@ -46,12 +46,9 @@ Config replay_config(const Config& config, const ReplayCommand& command) {
                "choose a prefix that begins otherwise");
   }
   target.stream.subjects.clear();  // those of the other stream
-  const auto replay_events = [&](OutboxConfig& outbox) {
-    outbox.subject = prefix + "." + outbox.subject;
-  };
-  for (OutboxConfig& outbox : target.outboxes) replay_events(outbox);
+  for (OutboxConfig& outbox : target.outboxes) outbox.replay_prefix = prefix + ".";
   for (TableConfig& table : target.tables) {
-    if (table.outbox) replay_events(*table.outbox);
+    if (table.outbox) table.outbox->replay_prefix = prefix + ".";
   }
   target.stream.create = true;
   target.source.slot = replay_id(config.source.slot, command.from);

@@ -125,7 +125,7 @@ class ReplayVerb {
     if (snapshots.value) session.snapshots = SnapshotProgress::parse(*snapshots.value);
     const publisher::KeyValueEntry shapes = shapes_key(config_).get(*session.nats);
     if (shapes.value) session.replay->shapes = ShapeLog::parse(*shapes.value);
-    session.joined.load(*session.nats, {}, {});
+    session.joined.load(*session.nats, {});
     session.saved.tail = known.anchor;
     session.saved.last = info.last;
     session.reread = Reread(std::move(known));

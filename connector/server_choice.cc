@@ -223,8 +223,11 @@ Chosen choose(const Config& config, pqxx::connection& sql,
     const TableConfig* chooser = selection.find(table.schema, table.name);
     if (chooser == nullptr) continue;
     if (chooser->outbox) {
-      append(chosen.problems, outbox_findings(*chooser->outbox, pg::table_columns(sql, table.oid),
-                                              sql.server_version()));
+      for (Finding& finding : outbox_findings(
+               *chooser->outbox, table, pg::table_columns(sql, table.oid), sql.server_version())) {
+        Findings& to = finding.verdict == Verdict::fail ? chosen.problems : chosen.notes;
+        to.push_back(std::move(finding));
+      }
     }
     if (!chooses(*chooser)) continue;
     if (!server) server = server_of(config, sql);

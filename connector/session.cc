@@ -22,7 +22,6 @@
 #include "connector/stop.h"
 #include "connector/stream_setup.h"
 #include "connector/subject.h"
-#include "connector/subject_template.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
 #include "publisher/error.h"
@@ -90,7 +89,7 @@ void load_joined(const Config& config, Session& session) {
   for (const Mark& mark : marks_of(sql, config.source.slot)) {
     oldest = std::min(oldest, mark.info.restart.value_or(pg::Lsn()));
   }
-  session.joined.load(*session.nats, pg::inserted_wal_lsn(sql), oldest);
+  session.joined.load(*session.nats, oldest);
 }
 
 // A leader that was just elected may not have applied the newest entry yet, though the stream has
@@ -289,7 +288,7 @@ std::vector<std::string> stream_subjects(const Config& config) {
     std::erase_if(subjects, [&](const auto& other) { return subject_covers(subject, other); });
     subjects.push_back(subject);
   };
-  for (const OutboxConfig& outbox : config.outboxes) add(SubjectTemplate(outbox.subject).filter());
+  for (const OutboxConfig& outbox : config.outboxes) add(outbox_filter(outbox));
   for (const std::string& subject : config.stream.subjects) add(subject);
   return subjects;
 }

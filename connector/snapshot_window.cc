@@ -42,6 +42,7 @@ void SnapshotWindow::touch(const std::string& key, std::optional<Known> known) {
   const auto [entry, is_new] = touched_.try_emplace(key);
   if (is_new) size_ += key.size() + entry_size;
   entry->second.incomplete = std::move(known);
+  indexed_ = false;
 }
 
 void SnapshotWindow::change(Op op, pg::Row row, pg::Row old) {
@@ -59,14 +60,7 @@ void SnapshotWindow::change(Op op, pg::Row row, pg::Row old) {
     return;
   }
   // A key that a row has left, taken by another: the chunk may have either under it.
-  if (op == Op::insert) {
-    ambiguous_ =
-        ambiguous_ || std::any_of(touched_.begin(), touched_.end(), [&](const auto& one) {
-          const auto& known = one.second.incomplete;
-          return known && known->keys.size() > 1 &&
-                 std::find(known->keys.begin() + 1, known->keys.end(), text_) != known->keys.end();
-        });
-  }
+  if (op == Op::insert && left_.count(text_) > 0) ambiguous_ = true;
   touch(text_, std::nullopt);
 }
 
@@ -108,7 +102,10 @@ void SnapshotWindow::updated(pg::Row row, pg::Row old) {
     return;
   }
   known.keys = earlier ? std::move(earlier->keys) : std::vector<std::string>{before};
-  if (known.keys.front() != now) known.keys.insert(known.keys.begin(), now);
+  if (known.keys.front() != now) {
+    left_.insert(known.keys.front());
+    known.keys.insert(known.keys.begin(), now);
+  }
   if (earlier) {
     for (std::size_t i = 0; i < known.cells.size(); ++i) {
       if (!known.cells[i] && i < earlier->cells.size()) known.cells[i] = earlier->cells[i];
@@ -127,13 +124,25 @@ bool SnapshotWindow::has_incomplete() const {
   });
 }
 
-void SnapshotWindow::fill_from(pg::Row chunk_row) {
-  if (!key_text(text_, chunk_row, {})) return;
+void SnapshotWindow::index() {
+  indexed_ = true;
+  by_key_.clear();
   for (auto& [key, touched] : touched_) {
     if (!touched.incomplete) continue;
-    Known& known = *touched.incomplete;
+    for (const std::string& one : touched.incomplete->keys) {
+      by_key_[one].push_back(&*touched.incomplete);
+    }
+  }
+}
+
+void SnapshotWindow::fill_from(pg::Row chunk_row) {
+  if (!key_text(text_, chunk_row, {})) return;
+  if (!indexed_) index();
+  const auto rows = by_key_.find(text_);
+  if (rows == by_key_.end()) return;
+  for (Known* const row : rows->second) {
+    Known& known = *row;
     const auto found = std::find(known.keys.begin(), known.keys.end(), text_);
-    if (found == known.keys.end()) continue;
     const auto place = static_cast<std::size_t>(found - known.keys.begin());
     if (!known.filled.empty() && known.filled_from < place) continue;
     known.filled_from = place;

@@ -18,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "connector/op.h"
@@ -63,12 +64,17 @@ class SnapshotWindow {
     std::optional<Known> incomplete;
   };
 
+  void index();
   bool key_text(std::string& out, pg::Row row, pg::Row old) const;
   void updated(pg::Row row, pg::Row old);
   void touch(const std::string& key, std::optional<Known> known);
 
   std::vector<std::size_t> key_;
   std::unordered_map<std::string, Touched> touched_;
+  std::unordered_set<std::string> left_;  // keys that incomplete rows had before
+  // Incomplete rows by each of their keys; made when the first row of the chunk is shown.
+  std::unordered_map<std::string, std::vector<Known*>> by_key_;
+  bool indexed_ = false;
   std::size_t size_ = 0;
   bool truncated_ = false;
   bool ambiguous_ = false;

@@ -117,6 +117,7 @@ void Snapshots::begin_reading() {
   ++shape_number_;
   open_.clear();
   if (reader_ == nullptr) {
+    session_name_ = random_name();  // its chunks are counted from one again
     reader_ = std::make_unique<SnapshotReader>(
         SnapshotReader::Settings{.dsn = config_.source.dsn,
                                  .slot = config_.source.slot,
@@ -154,6 +155,8 @@ void Snapshots::rewind() {
                  forgotten ? "has had too many rows moved to other keys"
                            : "has another key than before, or was made anew");
     watched_.clear();
+    // What is not acknowledged yet is of the table, or of the key, that was.
+    std::erase_if(steps_, [&](const Step& step) { return step.job == job_; });
     begin_anew(*session_.snapshots.find(job_), *now);
     save();
   }

@@ -105,6 +105,8 @@ class Snapshots {
   void begin(const SnapshotJob& job);
   // Why it cannot be read; "" where it can.
   std::string obstacle(const SnapshotJob& job, const std::optional<pg::SnapshotTable>& table) const;
+  bool is_of_another(const TableSnapshot& reading, const pg::TableInfo& table) const;
+  bool forget_gone();
   std::optional<pg::SnapshotTable> describe(const SnapshotJob& job);
   std::uint64_t expected_rows(const pg::SnapshotTable& table, const std::string& where);
   std::string where_of(const SnapshotJob& job) const;

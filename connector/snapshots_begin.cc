@@ -45,8 +45,13 @@ void Snapshots::look() {
     const std::string name = quoted_name(table.schema, table.name);
     first_[name] = {.request = "", .schema = table.schema, .table = table.name};
     const auto [entry, is_new] = tables.try_emplace(name);
+    const bool another = is_of_another(entry->second, table);
     const bool again = entry->second.state == State::failed && failed_.count(name) == 0;
-    if (!is_new && !again) continue;
+    if (!is_new && !again && !another) continue;
+    if (another) {
+      spdlog::info("table {} was made anew: its rows are read first", readable_name(name));
+      entry->second.forget_all();
+    }
     entry->second.state = State::waiting;
     entry->second.note.clear();
     changed = true;
@@ -59,8 +64,28 @@ void Snapshots::look() {
     reading.steps.clear();
     changed = true;
   }
+  changed |= forget_gone();
   if (changed) save();
   ordered();
+}
+
+// A table of this name was read that was dropped since. (What is not over finds that out itself.)
+bool Snapshots::is_of_another(const TableSnapshot& reading, const pg::TableInfo& table) const {
+  return reading.state == State::complete && !reading.key_of.empty() &&
+         reading.key_of.substr(0, reading.key_of.find(' ')) != std::to_string(table.oid);
+}
+
+// What is over and is not to be read any more: where there is such a table again, all of it is new.
+// Not while the stream could still lose what was read, nor while a change that was left out of it
+// could be read again.
+bool Snapshots::forget_gone() {
+  const auto kept = session_.saved.rests_on.value_or(publisher::StreamSequence());
+  return std::erase_if(session_.snapshots.tables(), [&](const auto& entry) {
+           const TableSnapshot& reading = entry.second;
+           return reading.ended() && first_.count(entry.first) == 0 && !reading.unsettled &&
+                  !reading.whole &&
+                  (reading.steps.empty() || reading.steps.back().rests_on <= kept);
+         }) > 0;
 }
 
 // What was begun goes on, then what was asked for, then the tables that are still to be read first.

@@ -1,12 +1,13 @@
 #include "connector/stamps.h"
 
-#include <array>
 #include <charconv>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "connector/observe.h"
-#include "connector/subject_template.h"
+#include "connector/outbox_router.h"
+#include "connector/session.h"
 #include "connector/when.h"
 
 namespace connector {
@@ -76,20 +77,23 @@ std::optional<Stamp> Stamps::next(StreamSequence from, Wanted wanted) {
 // The first message from there on whose subject is one of those that have what is wanted.
 std::optional<StoredMessage> Stamps::jump(StreamSequence from, Wanted wanted) {
   const std::string& prefix = config_.stream.subject_prefix;
-  if (wanted == Wanted::place) return get_next(from, prefix + ".>");
-  constexpr std::array subjects = {".*.*.insert", ".*.*.update", ".*.*.delete", ".*.*.truncate",
-                                   "._transaction"};
+  std::vector<std::string> subjects = stream_subjects(config_);
+  if (wanted == Wanted::time) {
+    subjects.clear();
+    for (const char* kind :
+         {".*.*.insert", ".*.*.update", ".*.*.delete", ".*.*.truncate", "._transaction"}) {
+      subjects.push_back(prefix + kind);
+    }
+    for (const OutboxConfig& outbox : config_.outboxes) subjects.push_back(outbox_filter(outbox));
+    // Elsewhere they are published as they are.
+    if (config_.publish.format == "debezium") subjects.push_back(prefix + "._message.>");
+  }
   std::optional<StoredMessage> nearest;
-  const auto look = [&](const std::string& filter) {
-    auto message = get_next(from, filter);
+  for (const std::string& subject : subjects) {
+    auto message = get_next(from, subject);
     if (message && (!nearest || message->sequence < nearest->sequence))
       nearest = std::move(message);
-  };
-  for (const char* subject : subjects) look(prefix + subject);
-  for (const OutboxConfig& outbox : config_.outboxes)
-    look(SubjectTemplate(outbox.subject).filter());
-  // Elsewhere they are published as they are.
-  if (config_.publish.format == "debezium") look(prefix + "._message.>");
+  }
   return nearest;
 }
 

@@ -1,6 +1,7 @@
 #include "connector/subject.h"
 
 #include <algorithm>
+#include <cctype>
 
 namespace connector {
 namespace {
@@ -63,6 +64,21 @@ std::string escape_schema(std::string_view schema) {
   std::string out;
   append_escaped(out, '_');
   return schema.size() == 1 ? out : out + escape_token(schema.substr(1));
+}
+
+std::string guard_header(std::string escaped) {
+  constexpr std::string_view word = "nats-";
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  auto from = escaped.begin();
+  while (true) {
+    const auto found = std::search(from, escaped.end(), word.begin(), word.end(), same);
+    if (found == escaped.end()) return escaped;
+    std::string letter;
+    append_escaped(letter, *found);
+    const auto at = found - escaped.begin();
+    escaped.replace(static_cast<std::size_t>(at), 1, letter);
+    from = escaped.begin() + at + static_cast<std::ptrdiff_t>(letter.size());
+  }
 }
 
 bool subjects_overlap(std::string_view a, std::string_view b) {

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "connector/config_values.h"
+#include "connector/outbox_router.h"
 #include "connector/session.h"
 #include "connector/stop.h"
 #include "connector/subject.h"
-#include "connector/subject_template.h"
 
 namespace connector {
 namespace {
@@ -25,10 +25,10 @@ bool may_match(const Config& config, const std::string& filter) {
 }
 
 // Of an outbox's table, which has no records.
-std::optional<std::string> outbox_filter(const Config& config, const TableConfig& asked) {
+std::optional<std::string> filter_of_outbox(const Config& config, const TableConfig& asked) {
   for (const OutboxConfig& outbox : config.outboxes) {
     if (!asked.pattern && outbox.schema == asked.schema && outbox.table == asked.table) {
-      return SubjectTemplate(outbox.subject).filter();
+      return connector::outbox_filter(outbox);
     }
   }
   return std::nullopt;
@@ -42,7 +42,7 @@ std::string subject_filter(const Config& config, const std::string& asked) {
     const TableConfig table = parse_table_name(asked);
     const bool quoted = asked.find('"') != std::string::npos;
     const bool wild = !quoted && asked.find_first_of("*>") != std::string::npos;
-    if (const auto events = outbox_filter(config, table)) return *events;
+    if (const auto events = filter_of_outbox(config, table)) return *events;
     if (table.pattern || !wild) {
       return fmt::format("{}.{}.{}.*", config.stream.subject_prefix, escape_schema(table.schema),
                          table.pattern ? "*" : escape_token(table.table));

@@ -83,7 +83,7 @@ std::string check_subject_template(std::string_view text) {
     }
   }
   const std::string filter = filter_of(parts);
-  if (filter.front() == '*') {
+  if (filter.starts_with('*')) {
     return "begins with a column; put a word of its own and a dot before, as in events.{column}";
   }
   return check_subject(filter);

@@ -45,7 +45,10 @@ const TableConfig* TableSelection::find(std::string_view schema, std::string_vie
 }
 
 bool TableSelection::takes_messages_of(std::string_view prefix) const {
-  if (prefix == snapshot_mark_prefix || prefix == snapshot_order_prefix) return false;
+  if (prefix == snapshot_mark_prefix || prefix == snapshot_order_prefix ||
+      prefix == publication_prefix) {
+    return false;
+  }
   if (outbox_of_messages(prefix) != nullptr) return false;
   return std::any_of(messages_.begin(), messages_.end(),
                      [&](const std::string& wanted) { return wanted == "*" || wanted == prefix; });

@@ -19,8 +19,8 @@ class TableSelection {
   // An exact name beats source.exclude_tables, which beats a pattern.
   bool matches(std::string_view schema, std::string_view table) const;
 
-  // Whether logical messages of this prefix are published as they are. The marks of snapshots and
-  // the orders for them never are, nor what an outbox takes.
+  // Whether logical messages of this prefix are published as they are. Walferry's own never
+  // are, nor what an outbox takes.
   bool takes_messages_of(std::string_view prefix) const;
   // Whether any are published, as they are or as events.
   bool takes_messages() const { return !messages_.empty() || !outboxes_.empty(); }

@@ -174,10 +174,6 @@ Lsn flushed_wal_lsn(pqxx::connection& sql) {
   return parse_lsn(query(sql, "SELECT pg_current_wal_flush_lsn()")[0][0].c_str()).value();
 }
 
-Lsn inserted_wal_lsn(pqxx::connection& sql) {
-  return parse_lsn(query(sql, "SELECT pg_current_wal_insert_lsn()")[0][0].c_str()).value();
-}
-
 Visibility current_visibility(pqxx::connection& sql) {
   return Visibility::parse(query(sql, "SELECT pg_current_snapshot()")[0][0].c_str()).value();
 }

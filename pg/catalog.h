@@ -80,8 +80,6 @@ Lsn copy_slot(pqxx::connection& sql, const std::string& from, const std::string&
 // The server's WAL position. Not the insert position, which may stand behind a page's header that
 // no record has reached yet.
 Lsn flushed_wal_lsn(pqxx::connection& sql);
-// Behind everything that has been written, whether it is on disk or not.
-Lsn inserted_wal_lsn(pqxx::connection& sql);
 // What a transaction that begins now sees.
 Visibility current_visibility(pqxx::connection& sql);
 

@@ -316,6 +316,15 @@ PublicationPlan plan_publications(pqxx::connection& sql, const std::string& name
     }
     (table.has_identity ? with_identity : without).push_back(table_name);
   }
+  for (const auto* info : {&main, &inserts}) {
+    if (!*info) continue;
+    for (const Name& covered : (*info)->tables) {
+      const bool stays = std::any_of(tables.begin(), tables.end(), [&](const TableInfo& table) {
+        return Name(table.schema, table.name) == covered;
+      });
+      if (!stays) plan.removed.push_back(covered);
+    }
+  }
   const bool with_generated = sql.server_version() >= generated_since;
   bool creates = false;
   const auto plan_one = [&](const std::optional<PublicationInfo>& now, const Wanted& wanted) {
@@ -365,12 +374,33 @@ std::optional<Lsn> filter_in_force(pqxx::connection& sql,
   return std::nullopt;
 }
 
-void apply(pqxx::connection& sql, const PublicationPlan& plan) {
-  if (plan.statements.empty()) return;
-  pqxx::work work(sql);
-  work.exec("SET LOCAL lock_timeout = '500ms'");
-  for (const std::string& statement : plan.statements) work.exec(statement);
-  work.commit();
+bool apply(pqxx::connection& sql, const PublicationPlan& plan, const Alteration& with) {
+  if (plan.statements.empty()) return true;
+  const auto attempt = [&](bool waits) {
+    pqxx::work work(sql);
+    work.exec("SET LOCAL lock_timeout = '500ms'");
+    for (const Name& table : with.quiet) {
+      if (waits) work.exec(fmt::format("LOCK TABLE {} IN SHARE MODE", quoted(sql, table)));
+    }
+    for (const std::string& statement : plan.statements) work.exec(statement);
+    if (!with.content.empty()) {
+      work.exec(fmt::format("SELECT pg_logical_emit_message(true, {}, {}::text)",
+                            sql.quote(with.prefix), sql.quote(with.content)));
+    }
+    work.commit();
+  };
+  if (with.quiet.empty()) {
+    attempt(false);
+    return true;
+  }
+  try {
+    attempt(true);
+    return true;
+  } catch (const pqxx::sql_error& error) {
+    if (error.sqlstate() != "55P03") throw;  // lock_not_available
+  }
+  attempt(false);
+  return false;
 }
 
 std::vector<std::string> drop_publications(pqxx::connection& sql, const std::string& name) {

@@ -60,7 +60,8 @@ struct PublicationPlan {
   std::vector<std::string> publications;  // what START_REPLICATION is given
   std::vector<std::string> statements;    // what makes the publications so; empty: they are
   std::vector<std::string> problems;      // why somebody else's publication does not fit
-  std::vector<std::pair<std::string, std::string>> added;  // covered by neither before
+  std::vector<std::pair<std::string, std::string>> added;    // covered by neither before
+  std::vector<std::pair<std::string, std::string>> removed;  // covered by neither afterwards
   // Not covered, and not to be added by this role, which does not own them.
   std::vector<std::pair<std::string, std::string>> unowned;
   // What else this role lacks to run the statements: "has no CREATE on database app".
@@ -79,10 +80,18 @@ std::optional<Lsn> filter_in_force(pqxx::connection& sql,
                                    const std::vector<std::string>& publications,
                                    RelationId relation, const std::string& where);
 
+// What else belongs into the transaction of the statements.
+struct Alteration {
+  std::string prefix, content;  // a logical message; no content: none
+  // {schema, table}: those who write into them are waited for, and held up, as long as the lock
+  // timeout says, so that no transaction of theirs is open when the tables join.
+  std::vector<std::pair<std::string, std::string>> quiet;
+};
 // Runs the statements in one transaction, with a lock timeout: a table that is being altered or
 // vacuumed must not hold up the caller. It is shorter than deadlock_timeout, so that where two lock
-// each other's tables, it is not the application's transaction that is ended.
-void apply(pqxx::connection& sql, const PublicationPlan& plan);
+// each other's tables, it is not the application's transaction that is ended. False: writers into
+// `quiet` took longer, and it was done without waiting for them.
+bool apply(pqxx::connection& sql, const PublicationPlan& plan, const Alteration& with = {});
 
 // Drops those of the two that walferry made; returns their names.
 std::vector<std::string> drop_publications(pqxx::connection& sql, const std::string& name);

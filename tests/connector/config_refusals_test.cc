@@ -249,6 +249,10 @@ TEST(ConfigRefuses, Outboxes) {
         "f.toml:7: outbox.subject: \"{a}.b\" begins with a column"},
        {with_outbox(table + "subject = \"cdc.{a}\""),
         "f.toml:7: outbox.subject: \"cdc.{a}\" is among the subjects of records (cdc.>)"},
+       {with_outbox(table + "subject = \"\""), "f.toml:7: outbox.subject: "},
+       {with_outbox(table + "subject = \"ev.{a}.b\"\n[[outbox]]\ntable = \"public.o\"\n"
+                            "subject = \"ev.c.{d}\""),
+        "f.toml:10: outbox.subject: \"ev.c.{d}\" and another outbox's \"ev.{a}.b\" have subjects"},
        {with_outbox(table + "capture = \"logs\""), "f.toml:7: outbox.capture: "},
        {with_outbox(table + "delete_after_publish = true"),
         "f.toml:7: outbox.delete_after_publish: needs capture = \"poll\""},

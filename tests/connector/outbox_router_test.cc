@@ -112,7 +112,9 @@ TEST(OutboxRouter, HeadersComeFromJsonAndHstore) {
               ElementsAre(Pair("a", "b%22c"), Pair("n", "%")));
   EXPECT_THAT(with_headers("{}").headers, IsEmpty());
   EXPECT_THAT(with_headers("").headers, IsEmpty()) << "an empty hstore";
-  for (const char* bad : {"[1]", "\"text\"", "1", "null", "{\"a\"", R"({"a": "\ud800"})"}) {
+  EXPECT_THAT(with_headers("null").headers, IsEmpty()) << "what jsonb says for nothing";
+  for (const char* bad :
+       {"[1]", "\"text\"", "1", "{\"a\"", R"({"a": 1} {})", R"({"a": "\ud800"})"}) {
     EXPECT_NE(refusal(usual, {"7", "order", "1", "paid", "p", bad}), "") << bad;
   }
 }
@@ -125,8 +127,12 @@ TEST(OutboxRouter, NoRowBringsAHeaderOfNatsOrOfWalferry) {
       event.headers,
       ElementsAre(Pair("%4Eats-Msg-Id", "x"), Pair("%6Eats-expected-stream", "x"),
                   Pair("%57ALFERRY-Position", "x"), Pair("natsy", "1"),
-                  Pair("a%0D%0ANats-Msg-Id", "b%0D%0Ac"), Pair("%", "e"), Pair("k%3Av", "1")));
+                  Pair("a%0D%0A%4Eats-Msg-Id", "b%0D%0Ac"), Pair("%", "e"), Pair("k%3Av", "1")));
   EXPECT_EQ(route(usual, {"a\nb", "t", "1", "e", "p", nullptr}).event_id, "a%0Ab");
+  EXPECT_EQ(route(usual, {"Nats-Expected-Last-Sequence", "t", "1", "e", "p", nullptr}).event_id,
+            "%4Eats-Expected-Last-Sequence");
+  EXPECT_THAT(with_headers(R"({"X-Nats-Msg-Id": "Nats-Nats-x nats-"})").headers,
+              ElementsAre(Pair("X-%4Eats-Msg-Id", "%4Eats-%4Eats-x%20%6Eats-")));
 }
 
 TEST(OutboxRouter, WhatTheServerWouldNotTakeIsRefused) {
@@ -152,7 +158,10 @@ TEST(OutboxRouter, AMessageIsARowInJson) {
   EXPECT_EQ(event.subject, "events.o.t");
   EXPECT_EQ(event.body, "a\nb");
   EXPECT_THAT(event.headers, IsEmpty());
-  for (const char* bad : {"", "text", "[]", R"({"id": 1})", R"({"id": 1)", "\xff"}) {
+  for (const char* bad :
+       {"", "text", "[]", R"({"id": 1})", R"({"id": 1)", "\xff",
+        R"({"id":1,"aggregate_type":"o","event_type":"t","payload":{"x" oops}})",
+        R"({"id":1,"aggregate_type":"o","event_type":"t","payload":1}{"id":2})"}) {
     EXPECT_THROW(route_message({}, bad, event), BadValue) << bad;
   }
 }

@@ -223,6 +223,107 @@ TEST_F(OutboxWal, AMessageThatIsNoEventStopsItAndGoesOutAsItIsThen) {
   walferry_.stop();
 }
 
+// nats-server looks for the names of its headers in the whole block: a value that has one would
+// hide the sequence that the message expects.
+TEST_F(OutboxWal, NoRowHidesTheSequenceThatItsMessageExpects) {
+  create_outbox("(id text, aggregate_type text, event_type text, payload text, headers jsonb)");
+  settings().no_tables();
+  settings().set("stream", "discard", "\"new\"").set("stream", "max_bytes", "\"200KiB\"");
+  start();
+  exec(
+      "INSERT INTO outbox SELECT i::text, 'o', 'new', repeat('x', 120000), NULL FROM "
+      "generate_series(1, 2) i");
+  // The second finds no room, and so nothing may be stored behind the first.
+  const std::string poison = "Nats-Expected-Last-Sequence";
+  exec("INSERT INTO outbox VALUES ('" + poison + "', 'o', 'new', 'p', '{\"d\": \"" + poison +
+       " Nats-Msg-Id\"}')");
+  for (const char* name : {"a", "d", "f", "source", "causation", "trace"}) {
+    exec("INSERT INTO outbox VALUES ('1', 'o', 'new', 'p', '{\"" + std::string(name) + "\": \"" +
+         poison + " Nats-Msg-Id\"}')");
+  }
+  wait_until([&] { return says(walferry_.log(), "maximum bytes"); }, seconds(60), "no room");
+  EXPECT_EQ(events().size(), 1U);
+  js().api("STREAM.UPDATE.CDC", [&] {
+    auto config = js().stream("CDC")->at("config");
+    config["max_bytes"] = 10'000'000;
+    return config;
+  }());
+  wait_events(9);
+  const auto all = events();
+  ASSERT_EQ(all.size(), 9U);
+  EXPECT_EQ(header(all[2], "Walferry-Event-Id"), "%4Eats-Expected-Last-Sequence");
+  walferry_.stop();
+}
+
+TEST_F(OutboxWal, WhatIsStoredIsNotAskedForTheColumnsOfToday) {
+  create_outbox(columns);
+  settings().no_tables();
+  start();
+  exec("INSERT INTO outbox VALUES (1, 'o', '1', 'new', '1', NULL)");
+  wait_events(1);
+  walferry_.stop();
+  exec(
+      "ALTER TABLE outbox RENAME COLUMN payload TO body; "
+      "ALTER TABLE outbox ADD COLUMN tenant text NOT NULL DEFAULT 't'");
+  settings() = settings_for(postgres_.conninfo(), nats_.url())
+                   .raw(
+                       "[[outbox]]\ntable = \"public.outbox\"\npayload = \"body\"\n"
+                       "subject = \"events.{aggregate_type}.{tenant}\"");
+  start();
+  exec("INSERT INTO outbox VALUES (2, 'o', '1', 'new', '2', NULL, 'x')");
+  wait_events(2);
+  walferry_.kill_hard();
+  start();
+  exec("INSERT INTO outbox VALUES (3, 'o', '1', 'new', '3', NULL, 'y')");
+  wait_events(3);
+  const auto all = events();
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[1].subject, "events.o.x");
+  EXPECT_EQ(all[2].payload, "3");
+  walferry_.stop();
+}
+
+TEST_F(OutboxWal, OneThatIsAddedWhileItRunsJoinsWithNobodyWritingOrSaysSo) {
+  create_table("t", "id int PRIMARY KEY");
+  start();
+  exec("CREATE TABLE outbox " + columns);
+  settings().raw("[[outbox]]\ntable = \"public.outbox\"");
+  settings().set("stream", "create", "true");
+  js().api("STREAM.UPDATE.CDC", [&] {
+    auto config = js().stream("CDC")->at("config");
+    config["subjects"].push_back("events.*.*");
+    return config;
+  }());
+  PgSession writer = postgres_.connect();
+  writer.exec("BEGIN; INSERT INTO outbox VALUES (1, 'o', '1', 'early', '1', NULL)");
+  walferry_.stop();
+  start();
+  EXPECT_TRUE(says(walferry_.log(), "table public.outbox: transactions that were open"));
+  writer.exec("INSERT INTO outbox VALUES (2, 'o', '1', 'late', '2', NULL); COMMIT");
+  wait_events(1);
+  const auto all = events();
+  ASSERT_EQ(all.size(), 1U);
+  EXPECT_EQ(all[0].subject, "events.o.late");
+  walferry_.stop();
+}
+
+TEST_F(OutboxWal, APartitionedOneIsTakenWithAWarningAndBytesBehindADomainAreBytes) {
+  exec("CREATE DOMAIN bytes AS bytea");
+  create_outbox(
+      "(id int, aggregate_type text, event_type text, payload bytes, done bool) "
+      "PARTITION BY LIST (done); CREATE TABLE open PARTITION OF outbox FOR VALUES IN "
+      "(false); CREATE TABLE done PARTITION OF outbox FOR VALUES IN (true)");
+  settings().no_tables();
+  const Finished checked = walferry_.verb({"check"});
+  EXPECT_EQ(checked.exit.code, 0) << checked.out;
+  EXPECT_TRUE(says(checked.out, "the outbox public.outbox is partitioned")) << checked.out;
+  start();
+  exec("INSERT INTO outbox VALUES (1, 'o', 'new', '\\x00ff', false)");
+  wait_events(1);
+  EXPECT_EQ(events().at(0).payload, std::string("\0\xff", 2));
+  walferry_.stop();
+}
+
 // ---- an application: orders with an outbox
 
 class OutboxApplication : public OutboxWal {};

@@ -134,7 +134,8 @@ TEST_F(SnapshotTraps, ARowMovedBackIntoWhatIsReadIsNotWithoutItsUnchangedValues)
     wait_until([&] { return !walferry_.running() || words() > 0; }, seconds(60), "another step");
     if (run == 3) exec("UPDATE t SET id = id - 5000 WHERE id BETWEEN 900 AND 903");
   }
-  if (!walferry_.running()) start();
+  walferry_.wait_exit();  // once the word is stored, that is saved
+  start();
   wait_words(1);
   wait_for_all();
   expect_t();
@@ -178,6 +179,49 @@ TEST_F(SnapshotTraps, DroppedTableEndsItsSnapshotAndNothingElse) {
   wait_words(1);
   walferry_.stop();
   EXPECT_EQ(folded().complete_with("public.u"), 1);
+}
+
+TEST_F(SnapshotTraps, ATableThatTookTheNameOfOneThatWasReadIsReadToo) {
+  fill_t(100);
+  start();
+  wait_words(1);
+  exec(
+      "CREATE TABLE fresh (id int PRIMARY KEY, v text); "
+      "INSERT INTO fresh SELECT i, 'fresh' FROM generate_series(1, 300) i; "
+      "DROP TABLE t; ALTER TABLE fresh RENAME TO t");
+  kill(walferry_.pid(), SIGHUP);
+  wait_words(2);
+  expect_t();
+}
+
+TEST_F(SnapshotTraps, ATableThatIsTakenOutAndPutInAgainIsReadAgain) {
+  settings().set("source", "replay_window", "\"0\"");
+  table_to_read("u", "id int PRIMARY KEY");
+  const Settings without = settings();
+  fill_t(100);
+  start();
+  wait_words(2);
+  const Settings with = settings();
+  const auto saved = [&] {
+    return js().key_value("walferry", "CDC.walferry.snapshots").value_or("");
+  };
+  // Its reading is forgotten once the stream cannot lose it any more.
+  walferry_.stop();
+  settings() = without;
+  start();
+  wait_until(
+      [&] {
+        exec("INSERT INTO u SELECT coalesce(max(id), 0) + 1 FROM u");
+        kill(walferry_.pid(), SIGHUP);
+        return !says(saved(), "\"t\\\"");
+      },
+      seconds(60), "the reading of t is forgotten");
+  exec("UPDATE t SET v = 'unseen'; INSERT INTO t VALUES (101, 'unseen')");
+  walferry_.stop();
+  settings() = with;
+  start();
+  wait_words(3);
+  expect_t();
 }
 
 struct SnapshotWithoutKey : SnapshotTraps {

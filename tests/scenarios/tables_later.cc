@@ -132,6 +132,45 @@ TEST_F(TablesLater, AWriterThatWasOpenWhenItsTableJoinedIsTheSameAfterAKill) {
   walferry_.stop();
 }
 
+// The same of one that leaves, and of a writer that commits right behind the ALTER.
+TEST_F(TablesLater, WritersThatWereOpenWhenTheirTablesCameAndWentAreTheSameAfterAKill) {
+  create_table("stays", "id int PRIMARY KEY");
+  create_table("leaves", "id int PRIMARY KEY");
+  start();
+  exec("CREATE TABLE joins (id int PRIMARY KEY)");
+  PgSession writer = postgres_.connect();
+  PgSession other = postgres_.connect();
+  for (PgSession* one : {&writer, &other}) {
+    const std::string id = one == &writer ? "1" : "11";
+    one->exec("BEGIN; INSERT INTO joins VALUES (" + id + "); INSERT INTO leaves VALUES (" + id +
+              "); INSERT INTO stays VALUES (" + id + ")");
+  }
+  walferry_.kill_hard();
+  settings() =
+      settings_for(postgres_.conninfo(), nats_.url()).table("public.stays").table("public.joins");
+  walferry_.start({}, {"WALFERRY_FAILPOINT=publication_altered"});
+  EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  exec("INSERT INTO joins VALUES (2); INSERT INTO leaves VALUES (2)");
+  other.exec("INSERT INTO joins VALUES (12); COMMIT");
+  start();
+  writer.exec("INSERT INTO joins VALUES (3); INSERT INTO stays VALUES (3); COMMIT");
+  const std::vector<std::string> expected{R"(joins{"id":2})",  R"(stays{"id":11})",
+                                          R"(joins{"id":12})", R"(stays{"id":1})",
+                                          R"(joins{"id":3})",  R"(stays{"id":3})"};
+  wait_stored(expected.size());
+  for (std::size_t kills = 0; kills < 2; ++kills) {
+    walferry_.kill_hard();
+    start();
+    exec("INSERT INTO stays VALUES (" + std::to_string(100 + kills) + ")");
+    wait_stored(expected.size() + 1 + kills);
+  }
+  std::vector<std::string> stored;
+  for (const Record& record : records()) stored.push_back(record.table + record.key.dump());
+  stored.resize(expected.size());
+  EXPECT_EQ(stored, expected);
+  walferry_.stop();
+}
+
 // A start that is refused leaves nothing behind that it made.
 TEST_F(TablesLater, ARefusedStartMakesNeitherStreamNorPublicationNorSlot) {
   create_table("there", "id int PRIMARY KEY");
