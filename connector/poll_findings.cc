@@ -131,8 +131,8 @@ Findings poll_findings(const Config& config, pqxx::connection& sql) {
     Findings found =
         TableFindings(outbox.table(), outbox.config().delete_after_publish, info).make(role);
     if (info)
-      append(found,
-             outbox_findings(outbox.config(), pg::table_columns(sql, info->oid), any_version));
+      append(found, outbox_findings(outbox.config(), pg::TableInfo{},
+                                    pg::table_columns(sql, info->oid), any_version));
     append(findings, std::move(found));
   }
   return findings;

@@ -316,7 +316,7 @@ const outbox::PolledTable* find_table(const std::vector<outbox::PolledTable>& ta
 }
 
 std::string polled_name(const std::string& schema, const std::string& table) {
-  return escape_token(schema) + "." + escape_token(table);
+  return guard_header(escape_token(schema) + "." + escape_token(table));
 }
 
 }  // namespace connector
