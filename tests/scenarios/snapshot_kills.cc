@@ -183,9 +183,9 @@ TEST_F(SnapshotKills, TwentyTimesUnderLoadTheStreamIsExactAndOnlyChunksInFlightA
 // it have other keys and lie ahead: one of before that came back would stay.
 TEST_F(SnapshotKills, TruncatesInBetweenLeaveNothingOfBefore) {
   fill({.big = scaled(16'000, 300'000), .names = 600, .docs = 200, .heap = 400},
-       scaled<std::uint64_t>(50, 500));
+       scaled<std::uint64_t>(50, 100));
   read_all_tables();
-  settings().set("publish", "max_in_flight", scaled("16", "64"));
+  settings().set("publish", "max_in_flight", "16");
   load({.truncates = true});
   int turn = 0;
   const auto ahead = [&](int from, int rows) {
@@ -195,7 +195,7 @@ TEST_F(SnapshotKills, TruncatesInBetweenLeaveNothingOfBefore) {
   };
   for (int life = 0; life < scaled(4, 20) && !HasFatalFailure(); ++life) {
     go_on();
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < scaled(3, 1); ++i) {
       wait_for_more(upto(100));
       ++turn;
       insist("TRUNCATE big; " + ahead(1, scaled(300, 3000)));

@@ -20,6 +20,7 @@ class TablesLater : public Scenario {
     start();
   }
   void cut_connections() {
+    expect_said("streaming from slot");  // a start is over when walferry says so
     const auto sessions = [this] {
       return postgres_.value(
           "SELECT string_agg(pid::text, ',') FROM pg_stat_replication "
