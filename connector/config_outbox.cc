@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "connector/config_values.h"
-#include "connector/outbox_router.h"
 #include "connector/subject.h"
 #include "connector/subject_template.h"
 

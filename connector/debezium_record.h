@@ -80,8 +80,8 @@ class DebeziumTransaction {
   // ,"source":…, to the end of the envelope: of the change that was counted last.
   void append_end(std::string& out, const DebeziumEncoder& table, Op op, pg::Lsn lsn,
                   std::uint64_t ordinal) const;
-  // The same of what a snapshot has, or snapshot-diff has found, at its mark, with the time at which
-  // it was read; no transaction is open.
+  // The same of what a snapshot has, or snapshot-diff has found, at its mark, with the time at
+  // which it was read; no transaction is open.
   void append_found_end(std::string& out, const DebeziumEncoder& table, Op op, pg::Lsn mark,
                         pg::Timestamp time) const;
   // The whole envelope of a logical message. Outside a transaction WAL has no time for it: 0.

@@ -226,10 +226,6 @@ void route_message(const OutboxConfig& config, std::string_view content, OutboxE
   router.route(row, event);
 }
 
-std::string outbox_filter(const OutboxConfig& config) {
-  return config.replay_prefix + SubjectTemplate(config.subject).filter();
-}
-
 std::string outbox_name(const OutboxConfig& config) {
   return config.message_prefix.empty()
              ? fmt::format("outbox {}.{}", config.schema, config.table)

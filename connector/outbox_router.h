@@ -76,9 +76,6 @@ class OutboxRouter {
 // Throws BadValue.
 void route_message(const OutboxConfig& config, std::string_view content, OutboxEvent& event);
 
-// What a stream has to take for it.
-std::string outbox_filter(const OutboxConfig& config);
-
 // For logs: "outbox public.outbox", "outbox of messages \"events\"".
 std::string outbox_name(const OutboxConfig& config);
 

@@ -73,7 +73,7 @@ std::optional<Config> reload(const Config& running) {
     spdlog::error("the changed configuration is not taken, the old one stays");
     return std::nullopt;
   }
-  if (next.polls() != running.polls()) {
+  if (next.polls() != running.polls() || next.is_diff() != running.is_diff()) {
     spdlog::error(
         "the changed configuration is not taken, the old one stays: another capture needs "
         "a restart, with a stream and a slot name of its own");

@@ -22,6 +22,7 @@
 #include "connector/stop.h"
 #include "connector/stream_setup.h"
 #include "connector/subject.h"
+#include "connector/subject_template.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
 #include "publisher/error.h"

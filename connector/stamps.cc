@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "connector/observe.h"
-#include "connector/outbox_router.h"
 #include "connector/session.h"
+#include "connector/subject_template.h"
 #include "connector/when.h"
 
 namespace connector {

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "connector/config_values.h"
-#include "connector/outbox_router.h"
 #include "connector/session.h"
 #include "connector/stop.h"
 #include "connector/subject.h"
+#include "connector/subject_template.h"
 
 namespace connector {
 namespace {

@@ -74,6 +74,10 @@ void SubjectTemplate::append(std::string& out, const ValueOf& value) const {
   }
 }
 
+std::string outbox_filter(const OutboxConfig& config) {
+  return config.replay_prefix + SubjectTemplate(config.subject).filter();
+}
+
 std::string check_subject_template(std::string_view text) {
   const Parts parts = take_apart(text);
   if (!parts.problem.empty()) return parts.problem;

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "connector/config.h"
+
 namespace connector {
 
 class SubjectTemplate {
@@ -35,6 +37,9 @@ class SubjectTemplate {
   std::vector<std::string> columns_;
   std::string filter_;
 };
+
+// What a stream has to take for an outbox.
+std::string outbox_filter(const OutboxConfig& config);
 
 // What is wrong with it and what is allowed; "": nothing.
 std::string check_subject_template(std::string_view text);
