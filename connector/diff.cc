@@ -103,15 +103,30 @@ class DiffRun {
       }
       store_.remove_all_but({}, nullptr);
       // What the stream holds from before does not tell what it says of a table's rows.
-      work_.restart = session_.resume.anew && session_.stream.last > StreamSequence();
+      work_.restart = session_.resume.anew;
       work_.newest_lost = newest_in_stream();
       save();
       return;
     }
-    if (work_.rounds.empty()) return;
-    const DiffWork::Round& newest = work_.rounds.back();
-    const StreamSequence end = newest.end.value_or(StreamSequence());
-    const auto behind = rounds_behind(newest.lsn);
+    if (work_.restart && work_.rounds.empty()) return;
+    find_newest();
+    // Both stores may lose what they acknowledged, each by itself.
+    const pg::Lsn in_stream = newest_in_stream();
+    const pg::Lsn known = work_.rounds.empty() ? work_.newest_lost : work_.rounds.back().lsn;
+    if (in_stream > known && session_.position().accepted < session_.stream.last) {
+      lose(
+          fmt::format("the stream has messages of a round at {}, and neither the saved position "
+                      "nor {} knows of it",
+                      to_string(in_stream), store_.folder()));
+    }
+  }
+
+  void find_newest() {
+    const bool any = !work_.rounds.empty();
+    const pg::Lsn newest_lsn = any ? work_.rounds.back().lsn : pg::Lsn();
+    const StreamSequence end =
+        any ? work_.rounds.back().end.value_or(StreamSequence()) : session_.position().accepted;
+    const auto behind = rounds_behind(newest_lsn);
     if (!behind.empty()) {
       for (const DiffManifest& round : behind) {
         work_.rounds.push_back({.lsn = round.lsn, .base = end, .end = {}});
@@ -119,6 +134,8 @@ class DiffRun {
       manifest_ = behind.back();
       return;
     }
+    if (!any) return;
+    const DiffWork::Round& newest = work_.rounds.back();
     try {
       manifest_ = store_.read_manifest(newest.lsn);
     } catch (const outbox::FileError& error) {
@@ -184,17 +201,34 @@ class DiffRun {
       require_permission(*first, last);
       return true;
     }
+    std::uint64_t stored = last.value - first->base.value;
     for (auto round = first; round != work_.rounds.end(); ++round) {
-      const std::uint64_t stored = round == first ? last.value - round->base.value : 0;
-      if (round != first) round->base = outlet_.last_stored();
+      if (round != first) round->base = std::prev(round)->end.value_or(outlet_.last_stored());
       try {
         if (!publish(*round, stored)) return false;
+        stored = skip_;
+      } catch (const Stop& stop) {
+        if (!session_.accept_gap || stop.code() != Exit::position_lost) throw;
+        session_.position().accepted = session_.stream.last;
+        lose(stop.what());
+        return true;
       } catch (const outbox::FileError& error) {
         lose(fmt::format("the round at {}, of which the stream has {} messages, is lost ({})",
                          to_string(round->lsn), stored, error.what()));
         return true;
       }
     }
+    if (skip_ == 0) return true;
+    const std::string what =
+        fmt::format("the stream has more messages behind the round at {} than that has",
+                    to_string(work_.rounds.back().lsn));
+    if (!session_.accept_gap) {
+      throw Stop(Exit::position_lost, what,
+                 "find out who else writes into it; `run --accept-gap` begins again: every table "
+                 "with every row as a snapshot");
+    }
+    session_.position().accepted = session_.stream.last;
+    lose(what);
     return true;
   }
 
@@ -211,8 +245,9 @@ class DiffRun {
 
   // ---------------------------------------------------------------------------------- publishing
 
-  // The round's messages behind the first `stored` ones. False when a stop was requested; throws
-  // outbox::FileError before anything is sent.
+  // The round's messages behind the first `stored` ones; those of them that it does not have are
+  // left in skip_. False when a stop was requested; throws outbox::FileError before anything is
+  // sent.
   bool publish(DiffWork::Round& round, std::uint64_t stored) {
     const DiffManifest manifest = store_.read_manifest(round.lsn);
     format_.begin_snapshot({.micros = manifest.read_at});
@@ -230,15 +265,10 @@ class DiffRun {
       }
     }
     if (!outlet_.drain() || stopped_) return false;
-    if (skip_ > 0) {
-      throw Stop(Exit::position_lost,
-                 fmt::format("the stream has more messages behind the round at {} than that has: "
-                             "somebody else writes into it",
-                             to_string(round.lsn)),
-                 "find out who does; `run --accept-gap` goes on");
-    }
     pass(Failpoint::diff_acked);
-    round.end = outlet_.last_stored();
+    // More may be there than this round has: those are the next one's.
+    round.end =
+        skip_ > 0 ? StreamSequence(round.base.value + stored - skip_) : outlet_.last_stored();
     round.acked_at = now_ms();
     save();
     pass(Failpoint::diff_done);

@@ -58,6 +58,26 @@ outbox::DiffChoice choice_of(const TableConfig& config) {
           .where = config.where};
 }
 
+[[noreturn]] void refuse_key(const outbox::DiffTable& table) {
+  throw Stop(Exit::precondition,
+             fmt::format("table {}: two rows have the same key, so no change can name its row",
+                         table.name()),
+             "configure a key that is unique, or leave key out");
+}
+
+// An application's transaction must not be ended for a lock that waits here: it is given up before
+// deadlock_timeout, and tried again. Also where the table is dropped meanwhile.
+void lock(pg::SqlSession& reader, const outbox::DiffTable& table) {
+  try {
+    reader.exec(table.lock_query());
+  } catch (const pg::Error& error) {
+    const bool gone = error.sqlstate() == "42P01" || error.sqlstate() == "3F000";
+    if (!gone) throw;
+    throw pg::Error(fmt::format("table {} was dropped when it was to be read", table.name()),
+                    "55P03");
+  }
+}
+
 }  // namespace
 
 DiffRound::DiffRound(const Config& config, const DiffStore& store, pqxx::connection& sql,
@@ -90,7 +110,8 @@ void DiffRound::look(const std::vector<DueTable>& due, pg::Lsn last) {
   reader_.exec("SET LOCAL row_security = off");
   reader_.exec("SET LOCAL statement_timeout = 0");
   reader_.exec("SET LOCAL idle_in_transaction_session_timeout = 0");
-  for (const Job& job : jobs) reader_.exec(job.table.lock_query());
+  reader_.exec("SET LOCAL lock_timeout = '500ms'");
+  for (const Job& job : jobs) lock(reader_, job.table);
   // The functions are called once the snapshot is there: what it sees was written before.
   const pg::PgResult seen = reader_.exec(
       "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() "
@@ -291,25 +312,25 @@ void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& nex
   const bool as_snapshot = first && (old.begins_again || job.due->config->diff->first_is_snapshot);
   if (old.begins_again) encoder_.restart();
   if (old.state) old.state->begin(0, old.state->blocks().size());
-  outbox::TableMerge merge(
-      {.seeds = seeds, .keyed = job.table.keyed(), .keep_text = keeps_text(job)},
-      old.state ? &*old.state : nullptr, next, [&](const outbox::RowChange& change) {
-        if (!first) {
-          encoder_.change(change);
-        } else if (as_snapshot) {
-          encoder_.snapshot(change.text);
-        }
-      });
+  outbox::TableMerge merge({.seeds = seeds,
+                            .keyed = job.table.keyed(),
+                            .keep_text = keeps_text(job),
+                            .all_differ = !first && !old.same_columns},
+                           old.state ? &*old.state : nullptr, next,
+                           [&](const outbox::RowChange& change) {
+                             if (!first) {
+                               encoder_.change(change);
+                             } else if (as_snapshot) {
+                               encoder_.snapshot(change.text);
+                             }
+                           });
   try {
     copy(job, job.table.read_query(seeds.columns), seeds.columns,
          [&](const outbox::NewRow& row) { merge.row(row); });
   } catch (const pg::Error& error) {
     fail_filtered(job.table, error);
   } catch (const outbox::AmbiguousKey&) {
-    throw Stop(Exit::precondition,
-               fmt::format("table {}: two rows have the same key, so no change can name its row",
-                           job.table.name()),
-               "configure a key that is unique, or leave key out");
+    refuse_key(job.table);
   }
   merge.finish();
   if (as_snapshot) encoder_.complete(encoder_.counts().snapshots);
@@ -337,13 +358,17 @@ void DiffRound::read_ranges(const Job& job, OldState& old, const std::vector<boo
                              [&](const outbox::RowChange& change) { encoder_.change(change); });
     next.begin_range(blocks[from].begin);
     std::size_t block = from;
-    copy(job, job.table.read_query(old.seeds.columns, first, below), old.seeds.columns,
-         [&](const outbox::NewRow& row) {
-           const std::size_t before = block;
-           while (block + 1 < to && row.key >= blocks[block + 1].begin) ++block;
-           if (block != before) next.begin_range(blocks[block].begin);
-           merge.row(row);
-         });
+    try {
+      copy(job, job.table.read_query(old.seeds.columns, first, below), old.seeds.columns,
+           [&](const outbox::NewRow& row) {
+             const std::size_t before = block;
+             while (block + 1 < to && row.key >= blocks[block + 1].begin) ++block;
+             if (block != before) next.begin_range(blocks[block].begin);
+             merge.row(row);
+           });
+    } catch (const outbox::AmbiguousKey&) {
+      refuse_key(job.table);
+    }
     merge.finish();
     from = to;
   }

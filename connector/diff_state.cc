@@ -65,10 +65,8 @@ OldState open_state(const DiffStore& store, const DiffTable& table,
     const bool same_hashes = table.keyed() || head.at("probe").get<std::int64_t>() == probe;
     if (old.same_columns && same_hashes) return old;
     if (same_key(columns, table.signature())) {
-      spdlog::warn(
-          "table {}: its columns have changed; each row that reads differently by it is published "
-          "as an update",
-          table.name());
+      spdlog::warn("table {}: its columns have changed; each of its rows is published as an update",
+                   table.name());
       return old;
     }
     spdlog::warn("table {}: what its rows are told apart by has changed: it begins again",

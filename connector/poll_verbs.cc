@@ -57,7 +57,7 @@ Findings check_polled_position(const Config& config, PostgresView& postgres, con
                           .stream_name = config.stream.name,
                           .stream = nats.stream.value_or(publisher::StreamInfo{}),
                           .window = {},
-                          .system_id = postgres.identity->system_id,
+                          .system_id = slotless_system(*postgres.sql),
                           .timeline = postgres.identity->timeline,
                           .settings = record_settings(config, {})};
     if (nats.saved.value) seen.saved = parse_slotless_position(*nats.saved.value, seen.capture);

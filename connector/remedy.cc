@@ -4,6 +4,7 @@
 #include <string_view>
 #include <typeinfo>
 
+#include "outbox/checked_file.h"
 #include "pg/error.h"
 #include "publisher/error.h"
 
@@ -118,6 +119,9 @@ Remedy remedy_for(const std::exception& error) {
   }
   if (dynamic_cast<const pg::SpillError*>(&error) != nullptr) {
     return again("raise source.spill_max, or make room in source.spill_dir");
+  }
+  if (dynamic_cast<const outbox::DiskError*>(&error) != nullptr) {
+    return again("make room in diff.state_dir, or correct the owner of its files");
   }
   if (dynamic_cast<const pg::AmbiguousStream*>(&error) != nullptr) return again();
   if (dynamic_cast<const pqxx::broken_connection*>(&error) != nullptr) return again();

@@ -66,12 +66,6 @@ void require_server(const pg::ServerInfo& server, const SlotlessCapture& capture
   require(slotless_server_findings(server, capture.reads_standbys));
 }
 
-// What a snapshot saw and what transactions did is of one database.
-std::string database_oid(pqxx::connection& sql) {
-  pqxx::nontransaction work(sql);
-  return work.exec("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0].c_str();
-}
-
 // A leader that was just elected answers with less than it has agreed to, until it has applied it.
 bool may_be_behind(const SlotlessObserved& seen, bool there, int configured_replicas) {
   if (!there) return seen.saved && configured_replicas > 1;
@@ -131,17 +125,16 @@ std::unique_ptr<SlotlessSession> resync(const Config& config, const SlotlessCapt
                                                                    .stream = {},
                                                                    .resume = {},
                                                                    .accept_gap = start.accept_gap});
-  SlotlessObserved seen{
-      .saved = {},
-      .capture = capture.name,
-      .slot = config.source.slot,
-      .stream_name = config.stream.name,
-      .stream = {},
-      .window = {},
-      .system_id = fmt::format("{}/{}", identity.system_id, database_oid(*session->sql)),
-      .timeline = identity.timeline,
-      .settings = capture.settings,
-      .accept_gap = start.accept_gap};
+  SlotlessObserved seen{.saved = {},
+                        .capture = capture.name,
+                        .slot = config.source.slot,
+                        .stream_name = config.stream.name,
+                        .stream = {},
+                        .window = {},
+                        .system_id = slotless_system(*session->sql),
+                        .timeline = identity.timeline,
+                        .settings = capture.settings,
+                        .accept_gap = start.accept_gap};
   if (!info) {
     // Where positions are lost, nothing may be made in the place of what they depend on.
     observe_nats(config, *session, seen, wakeup);
@@ -318,6 +311,13 @@ Findings slotless_server_findings(const pg::ServerInfo& server, bool reads_stand
          "use a database whose encoding is UTF8"});
   }
   return found;
+}
+
+std::string slotless_system(pqxx::connection& sql) {
+  const std::string server = pg::system_identity(sql).system_id;
+  pqxx::nontransaction work(sql);
+  return server + "/" +
+         work.exec("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0].c_str();
 }
 
 // FNV-1a, 64 bits.

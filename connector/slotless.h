@@ -103,6 +103,9 @@ int supervise_slotless(const Config& config, const RunCommand& command, Wakeup& 
 // What the server itself must be.
 Findings slotless_server_findings(const pg::ServerInfo& server, bool reads_standbys);
 
+// Server and database: what a snapshot saw, and which numbers transactions have, is of these two.
+std::string slotless_system(pqxx::connection& sql);
+
 // The writer's lock of this configuration.
 std::int64_t writer_lock_key(const Config& config);
 

@@ -94,7 +94,7 @@ class SlotlessDecision {
   void check_system() {
     const SlotlessPosition& saved = *seen_.saved;
     if (saved.system_id != seen_.system_id) {
-      gap(fmt::format("the server or the database is another one: its system identifier and "
+      gap(fmt::format("the server is another one, or the database: its system identifier and "
                       "database are {}, and the position is of {}",
                       seen_.system_id, saved.system_id),
           "point source.dsn at the old server, or name a new stream and slot; `run --accept-gap` "
@@ -118,6 +118,7 @@ class SlotlessDecision {
   void check_stream() {
     const SlotlessPosition& saved = *seen_.saved;
     if (saved.stream_created != seen_.stream.created) {
+      if (saved.last == StreamSequence()) return;  // nothing was in the other one
       if (saved.last > saved.accepted) {
         gap(fmt::format(
                 "{} was deleted, or made anew: the {} messages that it had are in no stream",

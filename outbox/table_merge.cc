@@ -46,7 +46,7 @@ void TableMerge::keyed(const NewRow& row) {
     emit_({.kind = RowChange::Kind::insert, .key = row.key, .old_text = {}, .text = row.text});
   } else {
     const StateRow& old = state_->row();
-    if (old.hash != hash) {
+    if (settings_.all_differ || old.hash != hash) {
       emit_({.kind = RowChange::Kind::update,
              .key = row.key,
              .old_text = old.text,

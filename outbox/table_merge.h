@@ -48,6 +48,9 @@ class TableMerge {
     Seeds seeds;
     bool keyed = true;
     bool keep_text = false;  // in the next state
+    // The columns are others by name or type: a row's record is another one, though its text is the
+    // same.
+    bool all_differ = false;
   };
   using Emit = std::function<void(const RowChange&)>;
 

@@ -193,6 +193,29 @@ TEST_F(DiffCrash, AStreamThatWentBackGetsWhatItLost) {
   EXPECT_EQ(restarts(), 0);
 }
 
+// The position is in a store of its own: it may go back alone, also to before the first round.
+TEST_F(DiffCrash, APositionThatWentBackAloneFindsItsRoundsInTheFolder) {
+  round();
+  nats_.stop();
+  nats_.save_store("older");
+  nats_.start();
+  for (int i = 0; i < 2; ++i) {
+    change();
+    round();
+  }
+  const std::uint64_t last = js().last_sequence("CDC");
+  nats_.kill_hard();
+  nats_.restore_stream("older", "KV_walferry");
+  nats_.start();
+  round();
+  EXPECT_EQ(js().last_sequence("CDC"), last);
+  expect_whole();
+  change();
+  round();
+  expect_whole();
+  EXPECT_EQ(restarts(), 0);
+}
+
 TEST_F(DiffCrash, AStreamThatWentBackBehindTheRoundsThatAreKeptIsAPositionLost) {
   settings().set("source", "replay_window", "\"0\"");
   round();

@@ -134,6 +134,48 @@ TEST_F(OutboxPollBack, AnExpiredStreamIsNoLoss) {
   EXPECT_EQ(now.back(), "walferry:3:poll:3 6");
 }
 
+// Ids are counted as ids, not as texts.
+TEST_F(OutboxPollBack, AnExpiredStreamIsNoLossWithinALongBatch) {
+  publish({event("1")});
+  walferry_.start({}, {"WALFERRY_FAILPOINT=before_publish:" + std::to_string(200)});
+  std::string all;
+  for (int i = 2; i <= 321; ++i) all += event(std::to_string(i % 8));
+  exec(all);
+  EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  const std::uint64_t stored = js().last_sequence("CDC") - 1;
+  EXPECT_GT(stored, 12U);
+  js().purge("CDC");
+  publish({"SELECT 1"});
+  const auto now = ids();
+  ASSERT_EQ(now.size(), 320 - stored);
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    EXPECT_EQ(now[i], "walferry:2:poll:" + std::to_string(stored + i + 1) + " " +
+                          std::to_string(stored + i + 2));
+  }
+}
+
+TEST_F(OutboxPollBack, AnOutboxThatLeavesWithinABatchIsWaitedFor) {
+  exec("CREATE TABLE more (LIKE outbox INCLUDING ALL)");
+  const Settings without = settings();
+  settings().raw("[[outbox]]\ntable = \"public.more\"\ncapture = \"poll\"\n");
+  exec(
+      "INSERT INTO more (aggregate_type, aggregate_id, event_type, payload) "
+      "VALUES ('o', '1', 'new', '{}')");
+  const Settings with = settings();
+  walferry_.start({}, {"WALFERRY_FAILPOINT=before_publish:2"});
+  exec(event("1") + event("2") + event("3"));
+  EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  settings() = without;
+  const Finished refused = once();
+  EXPECT_EQ(refused.exit.code, 2) << refused.err;
+  EXPECT_TRUE(says(refused.err, "public.more is not in the configuration any more")) << refused.err;
+  settings() = with;
+  EXPECT_EQ(once().exit.code, 0);
+  EXPECT_EQ(events().size(), 4U);
+  settings() = without;
+  EXPECT_EQ(once().exit.code, 0);
+}
+
 TEST_F(OutboxPollBack, AnEventThatTheOperatorDeletesIsNotPublishedAgain) {
   publish({event("1") + event("2")});
   js().delete_message("CDC", 2);

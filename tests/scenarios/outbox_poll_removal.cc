@@ -34,6 +34,43 @@ TEST_F(OutboxPollRemoval, RowsGoWhenTheirTimeIsOverButThoseOfTheNewestBatch) {
   EXPECT_EQ(events().size(), 4U);
 }
 
+// What is due in one table says nothing of another that joins later.
+TEST_F(OutboxPollRemoval, ATableThatIsAddedLosesNothingThatWasNotPublished) {
+  remove("0");
+  exec(event("1"));
+  walferry_.run_to_exit({"--once"});
+  for (int i = 2; i < 5; ++i) {
+    exec(event(std::to_string(i)));
+    walferry_.run_to_exit({"--once"});
+  }
+  exec(
+      "CREATE TABLE added (LIKE outbox INCLUDING ALL); GRANT SELECT, DELETE ON added TO poller; "
+      "INSERT INTO added (aggregate_type, aggregate_id, event_type, payload) "
+      "VALUES ('o', '1', 'new', '{}'), ('o', '1', 'new', '{}'), ('o', '1', 'new', '{}')");
+  settings().raw(
+      "[[outbox]]\ntable = \"public.added\"\ncapture = \"poll\"\n"
+      "delete_after_publish = true\n");
+  const Finished finished = walferry_.run_to_exit({"--once"});
+  EXPECT_EQ(finished.exit.code, 0) << finished.err;
+  EXPECT_EQ(events().size(), 7U) << finished.err;
+}
+
+// A foreign key, say: the events go on, and it is said, without a row's key.
+TEST_F(OutboxPollRemoval, RowsThatMayNotBeDeletedHoldUpOnlyTheRemoval) {
+  remove("0");
+  exec("CREATE TABLE refers (id bigint REFERENCES outbox)");
+  exec(event("1"));
+  exec("INSERT INTO refers VALUES (1)");
+  walferry_.start();
+  wait_events(1);
+  exec(event("2"));
+  wait_until([&] { return says(walferry_.log(), "cannot be deleted"); }, seconds(30), "it is said");
+  exec(event("3"));
+  wait_events(3);
+  EXPECT_FALSE(says(walferry_.log(), "(id)=(1)")) << walferry_.log();
+  walferry_.stop();
+}
+
 TEST_F(OutboxPollRemoval, NothingGoesWithinTheReplayWindow) {
   remove("1h");
   exec(event("1"));
