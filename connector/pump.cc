@@ -23,6 +23,8 @@ using std::chrono::seconds;
 
 constexpr int reads_per_turn = 128;  // between two looks at acks and deadlines
 constexpr std::chrono::nanoseconds wake_interval{250'000};
+constexpr std::chrono::nanoseconds longest_wake_interval{2'000'000};
+constexpr std::chrono::nanoseconds wake_interval_a_message{1'000};  // in flight
 constexpr seconds save_interval{1};
 constexpr seconds refresh_interval{60};
 constexpr seconds drain_limit{4};  // and finish() may take one more
@@ -298,10 +300,17 @@ bool Pump::settled_and_saved() { return publisher_.in_flight() == 0 && !publishe
 // The walsender flushes each row on its own. Read as they come, rows cost a wake-up and a few
 // system calls each, on a machine that has the walsender and nats-server to feed too. So while data
 // flows, two wake-ups are at least this far apart, and what has gathered meanwhile is read at once.
+// Where the window is full, the oldest record in flight has waited for longer than that anyway, and
+// of a snapshot nobody waits for the next row: then they are further apart, the more is in flight.
 void Pump::gather() {
   const auto since = Clock::now() - last_wake_;
-  if (since < wake_interval) {
-    const timespec left{.tv_sec = 0, .tv_nsec = (wake_interval - since).count()};
+  auto interval = wake_interval;
+  if (publication_ || !publisher_.has_room()) {
+    interval = std::clamp<std::chrono::nanoseconds>(
+        wake_interval_a_message * publisher_.in_flight(), wake_interval, longest_wake_interval);
+  }
+  if (since < interval) {
+    const timespec left{.tv_sec = 0, .tv_nsec = (interval - since).count()};
     ppoll(nullptr, 0, &left, nullptr);
   }
 }
