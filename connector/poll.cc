@@ -37,6 +37,7 @@ std::int64_t now_ms() {
 
 std::vector<outbox::PolledTable> tables_of(const std::vector<PolledOutbox>& outboxes) {
   std::vector<outbox::PolledTable> tables;
+  tables.reserve(outboxes.size());
   for (const PolledOutbox& outbox : outboxes) tables.push_back(outbox.table());
   return tables;
 }

@@ -284,7 +284,8 @@ class Resumption {
       begin_anew();
       return;
     }
-    start_.notes.push_back("the server is on another timeline; it has all that was published last");
+    start_.notes.emplace_back(
+        "the server is on another timeline; it has all that was published last");
   }
 
   // Whether the first rows of the batch are others than those that were published: a server that

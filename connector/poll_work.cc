@@ -57,7 +57,7 @@ PollDigest::PollDigest(std::uint64_t so_far)
 
 void PollDigest::add(std::size_t table, std::string_view id) {
   const auto take = [&](unsigned char byte) { value_ = (value_ ^ byte) * 1099511628211ULL; };
-  for (const unsigned char byte : std::to_string(table)) take(byte);
+  for (const char c : std::to_string(table)) take(static_cast<unsigned char>(c));
   take(0);
   for (const char c : id) take(static_cast<unsigned char>(c));
   take(0);
@@ -107,13 +107,13 @@ void PollWork::take_tables(const std::vector<std::pair<std::string, std::string>
       table.left = table.since > last ? table.from : newest();
     }
   }
-  for (const auto& [schema, name] : configured) {
+  for (const auto& named : configured) {
     const bool known = std::any_of(tables.begin(), tables.end(), [&](const PollTable& table) {
-      return table.schema == schema && table.name == name;
+      return std::pair(table.schema, table.name) == named;
     });
     if (!known) {
-      tables.push_back({.schema = schema,
-                        .name = name,
+      tables.push_back({.schema = named.first,
+                        .name = named.second,
                         .since = last + 1,
                         .from = "",
                         .left = {},

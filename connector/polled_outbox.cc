@@ -24,6 +24,7 @@ PolledOutbox::PolledOutbox(const OutboxConfig& config)
 
 void PolledOutbox::choose(const std::vector<pg::Column>& columns) {
   std::vector<OutboxRouter::Column> all;
+  all.reserve(columns.size());
   for (const pg::Column& column : columns) all.push_back(as_column(column));
   const OutboxRouter router(*config_, all);
   if (!router.missing().empty()) {

@@ -323,8 +323,8 @@ std::string slotless_system(pqxx::connection& sql) {
 // FNV-1a, 64 bits.
 std::int64_t writer_lock_key(const Config& config) {
   std::uint64_t hash = 14695981039346656037ULL;
-  for (const unsigned char c : "walferry " + config.stream.name + "." + config.source.slot) {
-    hash = (hash ^ c) * 1099511628211ULL;
+  for (const char c : "walferry " + config.stream.name + "." + config.source.slot) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   }
   return static_cast<std::int64_t>(hash);
 }

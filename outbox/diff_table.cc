@@ -120,6 +120,7 @@ std::vector<std::string> key_names(const std::vector<Column>& columns, const Dif
   std::sort(of_index.begin(), of_index.end(),
             [](const Column* a, const Column* b) { return a->key_place < b->key_place; });
   std::vector<std::string> names;
+  names.reserve(of_index.size());
   for (const Column* column : of_index) names.push_back(column->name);
   return names;
 }

@@ -121,6 +121,7 @@ std::vector<pg::Column> Poller::columns(const PolledTable& table) {
                   "attnum > 0 AND NOT attisdropped ORDER BY attnum",
                   literal(relation(table))));
   std::vector<pg::Column> columns;
+  columns.reserve(static_cast<std::size_t>(PQntuples(result.get())));
   for (int row = 0; row < PQntuples(result.get()); ++row) {
     columns.push_back(
         {.name = std::string(pg::cell(result, row, 0)),
