@@ -297,7 +297,8 @@ class Verification {
       result.notes.push_back(
           fmt::format("partial: {} rows that occur in the stream were compared", result.compared));
     }
-    for (const auto& [column, type] : history.types) {
+    for (const auto& named : history.types) {
+      const std::string& column = named.first;
       const auto& columns = table.shape().columns;
       const bool there = std::any_of(columns.begin(), columns.end(),
                                      [&](const pg::Column& one) { return one.name == column; });
