@@ -361,7 +361,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
   table.joined = session_.joined.places(relation.schema, relation.name);
   if (table.selected) {
     table.gate =
-        TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_);
+        TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_, xid_);
     table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));
     if (relation.identity == pg::ReplicaIdentity::full) {
       table.full_key = full_key(relation, *table.announcements, position);

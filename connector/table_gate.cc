@@ -6,11 +6,13 @@
 #include "connector/saved_position.h"
 #include "connector/stop.h"
 #include "pg/publication.h"
+#include "pg/type_catalog.h"
 
 namespace connector {
 
 TableGate::TableGate(const TableConfig& config, const pg::Relation& relation,
-                     const std::string& publication, pqxx::connection& sql, pg::Lsn at)
+                     const std::string& publication, pqxx::connection& sql, pg::Lsn at,
+                     pg::TransactionId xid)
     : name_(relation.schema + "." + relation.name),
       choice_(config, relation),
       where_(config.where),
@@ -24,7 +26,9 @@ TableGate::TableGate(const TableConfig& config, const pg::Relation& relation,
   for (const std::string& column : choice_.missing_key()) refuse(column, "key names");
   if (!config.pattern && !choice_.unseen().empty()) {
     // Where the table has it today, this shape may be of a time before. Where it has not, the
-    // column may have been renamed, and would be shown.
+    // column may have been renamed, and would be shown. What renames it can be read from WAL before
+    // the catalog has it.
+    pg::wait_until_visible(sql, xid);
     const pg::TableColumns today = pg::table_columns(sql, relation.id.value);
     for (const std::string& column : choice_.unseen()) {
       if (today.find(column) == nullptr) refuse(column, "mask or exclude names");

@@ -26,10 +26,10 @@ class TableGate {
  public:
   TableGate() = default;  // everything passes
 
-  // `publication`: the configured one. `at`: where the shape was met, for errors. Throws
-  // Stop(precondition) where the choice cannot be made of this shape.
+  // `publication`: the configured one. `at` and `xid`: where the shape was met, and in which
+  // transaction. Throws Stop(precondition) where the choice cannot be made of this shape.
   TableGate(const TableConfig& config, const pg::Relation& relation, const std::string& publication,
-            pqxx::connection& sql, pg::Lsn at);
+            pqxx::connection& sql, pg::Lsn at, pg::TransactionId xid);
 
   const TableChoice& choice() const { return choice_; }
 

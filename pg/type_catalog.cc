@@ -90,10 +90,11 @@ void wait_until_visible(pqxx::connection& sql, TransactionId xid) {
   pqxx::nontransaction work(sql);
   while (!work.exec(look)[0][0].as<bool>()) {
     if (std::chrono::steady_clock::now() < deadline) continue;
-    throw Error(fmt::format("transaction {} is committed, but not visible yet: it waits for a "
-                            "synchronous standby, and its types cannot be looked up until then",
-                            xid.value),
-                "");
+    throw Error(
+        fmt::format("transaction {} is committed, but not visible yet: it waits for a "
+                    "synchronous standby, and what it changed cannot be looked up until then",
+                    xid.value),
+        "");
   }
 }
 
