@@ -317,6 +317,7 @@ class DiffRun {
     }
     DiffRound round(config_, store_, *session_.sql, reader_, before ? &*before : nullptr, [this] {
       if (wakeup_.stop_requested()) throw Interrupted();
+      outlet_.keep_alive();
     });
     std::optional<DiffManifest> made;
     try {

@@ -54,7 +54,7 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
           },
           [this](const Message& message) { send(message); }),
       publisher_(
-          *session.nats, session.last,
+          nats_settings(config), session.last,
           {.messages = config.publish.max_in_flight, .bytes = config.publish.max_in_flight_bytes},
           [&wakeup] { wakeup.notify(); }),
       replay_window_(config.source.replay_window, config.source.replay_window_max,
@@ -316,6 +316,7 @@ void Pump::gather() {
 }
 
 void Pump::wait(Clock::time_point now) {
+  publisher_.flush();
   gather();
   if (unsent_status_) unsent_status_ = !session_.replication.flush();
   const bool reading = publisher_.has_room() && !until_reached_ && !reloaded_ &&
@@ -324,10 +325,11 @@ void Pump::wait(Clock::time_point now) {
   if (unsent_status_) events |= POLLOUT;
   const auto next = std::min({next_status_, next_refresh_, now + milliseconds(200)});
   const auto left = std::max<Clock::duration>(next - Clock::now(), Clock::duration::zero());
-  pollfd waiting[2] = {
+  pollfd waiting[3] = {
       {.fd = wakeup_.fd(), .events = POLLIN, .revents = 0},
-      {.fd = events == 0 ? -1 : session_.replication.socket(), .events = events, .revents = 0}};
-  if (poll(waiting, 2, static_cast<int>(std::chrono::ceil<milliseconds>(left).count())) > 0 &&
+      {.fd = events == 0 ? -1 : session_.replication.socket(), .events = events, .revents = 0},
+      {.fd = publisher_.socket(), .events = publisher_.events(), .revents = 0}};
+  if (poll(waiting, 3, static_cast<int>(std::chrono::ceil<milliseconds>(left).count())) > 0 &&
       waiting[0].revents != 0) {
     wakeup_.clear();
   }

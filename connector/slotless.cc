@@ -237,7 +237,7 @@ Outlet::Outlet(const Config& config, SlotlessSession& session, const Wakeup& wak
     : session_(session),
       wakeup_(wakeup),
       publisher_(
-          *session.nats, session.stream.last,
+          nats_settings(config), session.stream.last,
           {.messages = config.publish.max_in_flight, .bytes = config.publish.max_in_flight_bytes},
           [&wakeup] { wakeup.notify(); }) {}
 
@@ -280,8 +280,9 @@ void Outlet::settle() {
 }
 
 void Outlet::wait() {
-  pollfd waiting{.fd = wakeup_.fd(), .events = POLLIN, .revents = 0};
-  if (poll(&waiting, 1, 200) > 0) wakeup_.clear();
+  pollfd waiting[2] = {{.fd = wakeup_.fd(), .events = POLLIN, .revents = 0},
+                       {.fd = publisher_.socket(), .events = publisher_.events(), .revents = 0}};
+  if (poll(waiting, 2, 200) > 0 && waiting[0].revents != 0) wakeup_.clear();
 }
 
 int supervise_slotless(const Config& config, const RunCommand& command, Wakeup& wakeup,

@@ -62,6 +62,8 @@ class Outlet {
   bool drain();
   // What has been acknowledged, without waiting.
   void settle();
+  // Instead of settle(), where work goes on that does not need NATS.
+  void keep_alive() { publisher_.keep_alive(); }
 
   std::uint64_t sent() const { return publisher_.sent(); }
   std::uint64_t stored() const { return stored_; }

@@ -191,11 +191,13 @@ NatsOptions make_options(const ConnectionSettings& settings, void* number) {
 
 }  // namespace
 
-Connection::Connection(const ConnectionSettings& settings, std::function<void()> on_lost)
+Connection::Connection(const ConnectionSettings& settings, std::function<void()> on_lost,
+                       const std::function<void(natsOptions*)>& prepare)
     : in_domain_(!settings.domain.empty()),
       api_prefix_(settings.domain.empty() ? "$JS.API" : "$JS." + settings.domain + ".API"),
       watcher_(reinterpret_cast<void*>(Watchers::all().add(std::move(on_lost))), &forget) {
   const NatsOptions options = make_options(settings, watcher_.get());
+  if (prepare) prepare(options.get());
   natsConnection* connection = nullptr;
   const natsStatus status = natsConnection_Connect(&connection, options.get());
   if (status != NATS_OK) {

@@ -40,8 +40,9 @@ using Subscription = std::unique_ptr<natsSubscription, RetireSubscription>;
 class Connection {
  public:
   // `on_lost` is called once, on a thread of nats.c, when the connection is lost; it may only
-  // record. It must stay callable until the Connection is gone.
-  Connection(const ConnectionSettings& settings, std::function<void()> on_lost);
+  // record. It must stay callable until the Connection is gone. `prepare` may set further options.
+  Connection(const ConnectionSettings& settings, std::function<void()> on_lost,
+             const std::function<void(natsOptions*)>& prepare = {});
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;

@@ -11,48 +11,38 @@
 namespace publisher {
 namespace {
 
-// nats.c's callback: records, and owns the message.
-void on_ack(natsConnection*, natsSubscription*, natsMsg* raw, void* closure) {
-  const NatsMessage message(raw);
-  NumberedAck numbered;
-  const char* subject = natsMsg_GetSubject(raw);
-  const char* token = std::strrchr(subject, '.') + 1;
-  const auto [end, error] = std::from_chars(token, subject + std::strlen(subject), numbered.number);
-  if (error != std::errc() || *end != '\0') return;  // not a reply to anything that was sent
-  numbered.ack = parse_ack(raw);
-  (*static_cast<std::shared_ptr<AckInbox>*>(closure))->put(std::move(numbered));
-}
+constexpr std::chrono::seconds absence{1};
 
-void on_complete(void* closure) { delete static_cast<std::shared_ptr<AckInbox>*>(closure); }
+// The last token of a reply's subject: what it answers. Nothing where it is no such number.
+std::optional<std::uint64_t> number_of(natsMsg* reply) {
+  const char* subject = natsMsg_GetSubject(reply);
+  const char* token = std::strrchr(subject, '.') + 1;
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(token, subject + std::strlen(subject), number);
+  if (error != std::errc() || *end != '\0') return std::nullopt;
+  return number;
+}
 
 }  // namespace
 
-Publisher::Publisher(Connection& nats, StreamSequence last, Window window,
+Publisher::Publisher(const ConnectionSettings& settings, StreamSequence last, Window window,
                      std::function<void()> wake)
-    : nats_(nats),
+    : nats_(settings, std::move(wake)),
       base_(last),
       window_(window),
-      inbox_(std::make_shared<AckInbox>(std::move(wake))),
-      subscription_(nats.own(nullptr)) {
+      acks_(nats_.nats().own(nullptr)),
+      looked_(Clock::now()) {
   char* raw_inbox = nullptr;
   check(natsInbox_Create(&raw_inbox), "making an inbox");
   const std::unique_ptr<natsInbox, Closer<natsInbox_Destroy>> inbox(raw_inbox);
   reply_prefix_ = std::string(inbox.get()) + ".";
   const std::string wildcard = reply_prefix_ + "*";
-  auto* shared = new std::shared_ptr<AckInbox>(inbox_);
   natsSubscription* raw = nullptr;
-  const auto status = natsConnection_Subscribe(&raw, nats.get(), wildcard.c_str(), &on_ack, shared);
-  if (status != NATS_OK) {
-    delete shared;
-    throw_status(status, "subscribing to acks");
-  }
-  subscription_ = nats.own(raw);
-  // nats.c calls this once its last callback has returned: the inbox then has no other user.
-  check(natsSubscription_SetOnCompleteCB(raw, &on_complete, shared), "watching the acks");
+  check(natsConnection_SubscribeSync(&raw, nats_.nats().get(), wildcard.c_str()),
+        "subscribing to acks");
+  acks_ = nats_.nats().own(raw);
   check(natsSubscription_SetPendingLimits(raw, -1, -1), "lifting the limits on acks");
 }
-
-Publisher::~Publisher() { inbox_->close(); }
 
 std::uint64_t Publisher::publish(const Envelope& envelope, Clock::time_point now) {
   reply_.assign(reply_prefix_);
@@ -71,7 +61,7 @@ std::uint64_t Publisher::publish(const Envelope& envelope, Clock::time_point now
 void Publisher::save(const KeyValue& key, std::string_view value, std::uint64_t expected,
                      Clock::time_point now) {
   expected_ = std::to_string(expected);
-  send(key.put_subject(nats_).c_str(), reply_prefix_ + "0", value,
+  send(key.put_subject(nats_.nats()).c_str(), reply_prefix_ + "0", value,
        {{"Nats-Expected-Last-Subject-Sequence", expected_.c_str()}});
   save_sent_ = now;
 }
@@ -88,42 +78,34 @@ void Publisher::send(const char* subject, const std::string& reply, std::string_
   };
   std::for_each(headers.begin(), headers.end(), set);
   std::for_each(more.begin(), more.end(), set);
-  check(natsConnection_PublishMsg(nats_.get(), raw), "publishing");
+  check(natsConnection_PublishMsg(nats_.nats().get(), raw), "publishing");
+  nats_.flush_much();
 }
 
+// Nothing: there is none.
+NatsMessage Publisher::next_ack() {
+  natsMsg* raw = nullptr;
+  natsSubscription_NextMsg(&raw, acks_.get(), 0);
+  return NatsMessage(raw);
+}
+
+// What stalls is the server, not the caller: a time in which nobody looked does not count.
 Publisher::Settled Publisher::settle(Clock::time_point now) {
+  if (const auto away = now - looked_; away > absence) {
+    progress_ += away;
+    if (save_sent_) *save_sent_ += away;
+  }
+  looked_ = now;
+  nats_.turn();
   Settled settled;
-  arrived_.clear();
-  inbox_->take(arrived_);
-  for (const NumberedAck& numbered : arrived_) {
-    const Ack& ack = numbered.ack;
-    if (numbered.number == 0) {
-      if (ack.error != 0 || ack.sequence.value == 0) {
-        throw Error(Failure::unexpected_ack,
-                    fmt::format("the position was not saved: {}", ack.description), ack.error);
-      }
-      settled.revision = ack.sequence.value;
-      save_sent_.reset();
-      continue;
+  while (const NatsMessage reply = next_ack()) {
+    if (const auto number = number_of(reply.get())) {
+      settle(*number, parse_ack(reply.get()), now, settled);
     }
-    const StreamSequence expected = sequence_of(stored_ + 1);
-    if (ack.error != 0) {
-      throw Error(Failure::unexpected_ack,
-                  fmt::format("the stream refused message {}: {}", expected.value, ack.description),
-                  ack.error);
-    }
-    if (numbered.number != stored_ + 1 || ack.duplicate || ack.sequence != expected) {
-      throw Error(Failure::unexpected_ack,
-                  fmt::format("an ack for message {} where {} was due, with sequence {}{}",
-                              sequence_of(numbered.number).value, expected.value,
-                              ack.sequence.value, ack.duplicate ? ", a duplicate" : ""));
-    }
-    ++stored_;
-    bytes_ -= sizes_.front();
-    sizes_.pop_front();
-    progress_ = now;
   }
   settled.stored = stored_;
+  nats_.nats().check_permissions();
+  if (nats_.nats().lost()) throw Error(Failure::unavailable, "the connection to NATS was lost");
   const bool stalled = (!sizes_.empty() && now - progress_ > window_.stall) ||
                        (save_sent_ && now - *save_sent_ > window_.stall);
   if (stalled) {
@@ -131,6 +113,35 @@ Publisher::Settled Publisher::settle(Clock::time_point now) {
                                                   window_.stall.count(), sizes_.size()));
   }
   return settled;
+}
+
+void Publisher::settle(std::uint64_t number, const Ack& ack, Clock::time_point now,
+                       Settled& settled) {
+  if (number == 0) {
+    if (ack.error != 0 || ack.sequence.value == 0) {
+      throw Error(Failure::unexpected_ack,
+                  fmt::format("the position was not saved: {}", ack.description), ack.error);
+    }
+    settled.revision = ack.sequence.value;
+    save_sent_.reset();
+    return;
+  }
+  const StreamSequence expected = sequence_of(stored_ + 1);
+  if (ack.error != 0) {
+    throw Error(Failure::unexpected_ack,
+                fmt::format("the stream refused message {}: {}", expected.value, ack.description),
+                ack.error);
+  }
+  if (number != stored_ + 1 || ack.duplicate || ack.sequence != expected) {
+    throw Error(Failure::unexpected_ack,
+                fmt::format("an ack for message {} where {} was due, with sequence {}{}",
+                            sequence_of(number).value, expected.value, ack.sequence.value,
+                            ack.duplicate ? ", a duplicate" : ""));
+  }
+  ++stored_;
+  bytes_ -= sizes_.front();
+  sizes_.pop_front();
+  progress_ = now;
 }
 
 }  // namespace publisher

@@ -12,7 +12,8 @@
 // ack out of turn, no ack for the oldest message in time, a lost connection) throws, and the whole
 // window is dropped: the caller connects anew and asks the stream's tail where to go on.
 //
-// One thread calls; nats.c's threads only record acks and wake the caller.
+// One thread does it all: nothing is sent or received but in the calls below, and none of them
+// waits, but the constructor, which connects.
 #pragma once
 
 #include <chrono>
@@ -22,11 +23,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "publisher/ack_inbox.h"
-#include "publisher/connection.h"
+#include "publisher/ack.h"
 #include "publisher/key_value.h"
+#include "publisher/polled_connection.h"
 #include "publisher/types.h"
 
 namespace publisher {
@@ -42,12 +42,10 @@ class Publisher {
   using Clock = std::chrono::steady_clock;
 
   // `last` is the stream's last sequence: the first message is stored behind it or not at all.
-  // `wake` is called on a thread of nats.c when there is something to settle; it may only record.
-  // `nats` must outlive the publisher.
-  Publisher(Connection& nats, StreamSequence last, Window window, std::function<void()> wake);
-  ~Publisher();
-  Publisher(const Publisher&) = delete;
-  Publisher& operator=(const Publisher&) = delete;
+  // `wake` is called on a thread of nats.c when the connection is lost, or the server has refused
+  // something; it may only record. Throws what connecting throws.
+  Publisher(const ConnectionSettings& settings, StreamSequence last, Window window,
+            std::function<void()> wake);
 
   // False when the window is full in messages or in bytes. One message may be larger than the
   // window: it goes out alone.
@@ -55,7 +53,8 @@ class Publisher {
     return sizes_.size() < window_.messages && (sizes_.empty() || bytes_ < window_.bytes);
   }
 
-  // Sends, without waiting. Messages are numbered 1, 2, 3… Throws Failure::unavailable.
+  // Messages are numbered 1, 2, 3… What is published goes out when much has gathered, and with the
+  // next flush() or settle(). Throws Failure::unavailable.
   std::uint64_t publish(const Envelope& envelope, Clock::time_point now);
 
   // Writes to the key when its revision is still `expected`; the answer comes with settle(). At
@@ -63,8 +62,17 @@ class Publisher {
   void save(const KeyValue& key, std::string_view value, std::uint64_t expected,
             Clock::time_point now);
   bool saving() const { return save_sent_.has_value(); }
+  void flush() { nats_.flush(); }
+  // Answers the server, which otherwise ends the connection after some minutes. For those who do
+  // not settle() for that long.
+  void keep_alive() { nats_.turn(); }
 
-  // What has been acknowledged since the last call. Throws when the chain broke or stalled.
+  // For poll(2): what has to be waited for before settle() has something to do.
+  int socket() const { return nats_.socket(); }
+  short events() const { return nats_.events(); }
+
+  // What has been acknowledged since the last call. Throws when the chain broke or stalled, or the
+  // connection is lost.
   struct Settled {
     std::uint64_t stored = 0;               // messages 1 to `stored` are in the stream
     std::optional<std::uint64_t> revision;  // the save's new revision
@@ -82,18 +90,21 @@ class Publisher {
   void send(const char* subject, const std::string& reply, std::string_view payload,
             std::initializer_list<Header> headers, std::span<const Header> more = {});
 
-  Connection& nats_;
+  // Number 0 is the save's.
+  void settle(std::uint64_t number, const Ack& ack, Clock::time_point now, Settled& settled);
+  NatsMessage next_ack();
+
+  PolledConnection nats_;
   StreamSequence base_;
   Window window_;
-  std::shared_ptr<AckInbox> inbox_;  // shared with nats.c until it has delivered its last ack
-  Subscription subscription_;
-  std::vector<NumberedAck> arrived_;  // emptied, never freed: settle() allocates nothing
+  Subscription acks_;
   std::string reply_prefix_;
   std::uint64_t sent_ = 0;
   std::uint64_t stored_ = 0;
   std::deque<std::uint32_t> sizes_;  // of the messages in flight
   std::uint64_t bytes_ = 0;
   Clock::time_point progress_;  // when the oldest message became the oldest
+  Clock::time_point looked_;    // for acks
   std::optional<Clock::time_point> save_sent_;
   std::string reply_;
   std::string expected_;

@@ -26,7 +26,7 @@ TEST(Teardown, ManyPublishersAreDroppedWithAcksUnderWay) {
     const auto info = publisher::stream_info(nats, "FULL");
     ASSERT_TRUE(info);
     publisher::read_back(nats, "FULL", info->first, info->last, 64, 1U << 20U);
-    publisher::Publisher publisher(nats, info->last, {}, [] {});
+    publisher::Publisher publisher(settings, info->last, {}, [] {});
     using Clock = publisher::Publisher::Clock;
     try {
       // All that is sent behind the first message that does not fit is refused, one by one.

@@ -3,10 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
-#include <thread>
 #include <vector>
-
-#include "publisher/ack_inbox.h"
 
 namespace publisher {
 namespace {
@@ -91,68 +88,6 @@ TEST(ParseAck, ThrowsForNoTypeOfAnyField) {
     EXPECT_NO_THROW(parse_ack(R"({"seq":)" + v + "}"));
     EXPECT_NO_THROW(parse_ack(R"({"seq":1,"duplicate":)" + v + "}"));
   }
-}
-
-NumberedAck numbered(std::uint64_t number) {
-  return {number, {StreamSequence(number + 100), false, 0, ""}};
-}
-
-TEST(AckInbox, GivesWhatArrivedInOrderAndOnce) {
-  AckInbox inbox([] {});
-  for (const std::uint64_t n : {1U, 2U, 3U}) inbox.put(numbered(n));
-  std::vector<NumberedAck> taken;
-  inbox.take(taken);
-  ASSERT_EQ(taken.size(), 3U);
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(taken[i].number, i + 1);
-  EXPECT_EQ(taken[2].ack.sequence, StreamSequence(103));
-  taken.clear();
-  inbox.take(taken);
-  EXPECT_TRUE(taken.empty());
-}
-
-TEST(AckInbox, WakesOnlyWhenItWasEmpty) {
-  int woken = 0;
-  AckInbox inbox([&] { ++woken; });
-  inbox.put(numbered(1));
-  inbox.put(numbered(2));
-  EXPECT_EQ(woken, 1);
-  std::vector<NumberedAck> taken;
-  inbox.take(taken);
-  inbox.put(numbered(3));
-  EXPECT_EQ(woken, 2);
-}
-
-TEST(AckInbox, ClosedWakesNobodyAndHoldsNothing) {
-  int woken = 0;
-  AckInbox inbox([&] { ++woken; });
-  inbox.put(numbered(1));
-  inbox.close();
-  inbox.put(numbered(2));
-  EXPECT_EQ(woken, 1);
-  std::vector<NumberedAck> taken;
-  inbox.take(taken);
-  EXPECT_TRUE(taken.empty());
-}
-
-TEST(AckInbox, LosesNothingBetweenThreads) {
-  constexpr std::uint64_t count = 50'000;
-  AckInbox inbox([] {});
-  std::thread producer([&] {
-    for (std::uint64_t n = 1; n <= count; ++n) inbox.put(numbered(n));
-  });
-  std::uint64_t expected = 1;
-  std::vector<NumberedAck> taken;
-  while (expected <= count) {
-    inbox.take(taken);
-    for (const NumberedAck& ack : taken) {
-      if (ack.number != expected++) break;
-    }
-    if (!taken.empty() && taken.back().number != expected - 1) break;
-    taken.clear();
-    std::this_thread::yield();
-  }
-  producer.join();
-  EXPECT_EQ(expected, count + 1);
 }
 
 }  // namespace

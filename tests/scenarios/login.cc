@@ -204,7 +204,8 @@ class TlsLogin : public Login {
     const Finished first = walferry_.run_to_exit({"--until", "current"});
     EXPECT_EQ(first.exit.code, 0) << first.err;
     watch();
-    exec("INSERT INTO t VALUES (1, 'x'), (2, 'y')");
+    // Larger than what a socket takes at once.
+    exec("INSERT INTO t SELECT i, repeat('x', 500000) FROM generate_series(1, 20) i");
     const Finished second = walferry_.run_to_exit({"--until", "current"});
     EXPECT_EQ(second.exit.code, 0) << second.err;
     nats_.stop();
