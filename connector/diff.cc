@@ -257,13 +257,7 @@ class DiffRun {
     skip_ = stored;
     stopped_ = false;
     DiffMessage message;
-    while (!stopped_ && reader.next(round.lsn, message)) {
-      if (message.schema) {
-        writer_.schema_alone(message.record, message.record.subject, message.record.body);
-      } else {
-        writer_.alone(message.record);
-      }
-    }
+    while (!stopped_ && reader.next(round.lsn, message)) hand_on(message);
     if (!outlet_.drain() || stopped_) return false;
     pass(Failpoint::diff_acked);
     // More may be there than this round has: those are the next one's.
@@ -273,6 +267,19 @@ class DiffRun {
     save();
     pass(Failpoint::diff_done);
     return true;
+  }
+
+  void hand_on(DiffMessage& message) {
+    try {
+      if (message.schema) {
+        writer_.schema_alone(message.record, message.record.subject, message.record.body);
+      } else {
+        writer_.alone(message.record);
+      }
+    } catch (const Stop&) {
+      outlet_.drain();  // it holds up none before it
+      throw;
+    }
   }
 
   void send(const Message& message) {

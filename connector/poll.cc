@@ -236,7 +236,8 @@ bool Poll::publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint
 }
 
 void Poll::refuse(const PolledOutbox& outbox, std::uint64_t number, const std::string& why,
-                  const char* way_out) const {
+                  const char* way_out) {
+  outlet_.drain();  // it holds up none before it
   throw Stop(Exit::precondition,
              fmt::format("{}, event {} of batch {}: it cannot be published: {}",
                          outbox_name(outbox.config()), row_ + 1, number, why),

@@ -46,7 +46,7 @@ class Poll {
   void keep_place(std::size_t table, std::uint64_t number);
   bool publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint64_t number);
   [[noreturn]] void refuse(const PolledOutbox& outbox, std::uint64_t number, const std::string& why,
-                           const char* way_out) const;
+                           const char* way_out);
   void complete(std::uint64_t number);
   void save();
   void archive();

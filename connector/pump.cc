@@ -73,6 +73,29 @@ Pump::Pump(const Config& config, Session& session, Wakeup& wakeup, std::optional
 }
 
 Pump::Ended Pump::run() {
+  try {
+    return loop();
+  } catch (const Stop&) {
+    store_what_is_before();
+    throw;
+  }
+}
+
+// A change that cannot be published holds up none before it.
+void Pump::store_what_is_before() {
+  const auto deadline = Clock::now() + drain_limit;
+  try {
+    for (auto now = Clock::now(); publisher_.in_flight() > 0 && now < deadline;
+         now = Clock::now()) {
+      settle(now);
+      wait(now);
+    }
+  } catch (const std::exception& failure) {
+    spdlog::warn("{} messages are without an ack: {}", publisher_.in_flight(), failure.what());
+  }
+}
+
+Pump::Ended Pump::loop() {
   std::optional<Clock::time_point> drain_deadline;
   while (true) {
     const auto now = Clock::now();
@@ -198,8 +221,8 @@ void Pump::settle(Clock::time_point now) {
   }
   session_.nats->check_permissions();
   const publisher::Publisher::Settled settled = publisher_.settle(now);
-  if (settled.stored > stored_) pass(Failpoint::stored_unacked);
   while (stored_ < settled.stored) {
+    pass(Failpoint::stored_unacked);
     frontier_.acked(++stored_);
     stored_tail_ = in_flight_.front();
     stored_last_ = publisher_.sequence_of(stored_);

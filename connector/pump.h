@@ -89,6 +89,7 @@ class Pump {
     bool announced = false;
   };
 
+  Ended loop();
   // Reading. Each returns false when nothing was there to do.
   bool read_some();
   void handle(const pg::WalData& data);
@@ -171,6 +172,7 @@ class Pump {
   void look_for_until(pg::Lsn wal_end);
   bool settled_and_saved();
   void warn_of_silence(Clock::time_point now);
+  void store_what_is_before();
   void gather();
   void wait(Clock::time_point now);
   Ended finish(Ended how);

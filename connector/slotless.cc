@@ -274,8 +274,7 @@ void Outlet::settle() {
   }
   session_.nats->check_permissions();
   const auto settled = publisher_.settle(Clock::now());
-  if (settled.stored > stored_) pass(Failpoint::stored_unacked);
-  stored_ = settled.stored;
+  for (; stored_ < settled.stored; ++stored_) pass(Failpoint::stored_unacked);
   session_.published = stored_;
 }
 
