@@ -1,19 +1,16 @@
 #include "connector/diff_verbs.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <filesystem>
 
 #include "connector/attach.h"
 #include "connector/diff_findings.h"
 #include "connector/diff_store.h"
-#include "connector/remedy.h"
-#include "connector/session.h"
 #include "connector/slotless.h"
+#include "connector/slotless_check.h"
 #include "outbox/checked_file.h"
 #include "pg/conninfo.h"
-#include "publisher/tail.h"
 
 namespace connector {
 namespace {
@@ -57,31 +54,9 @@ Findings check_diff_postgres(const Config& config, PostgresView& seen) {
 
 Findings check_diff_position(const Config& config, PostgresView& postgres, const NatsView& nats,
                              Exit& code) {
-  if (!postgres.identity || !nats.complete) return {};
-  try {
-    SlotlessObserved seen{.saved = {},
-                          .capture = "diff",
-                          .slot = config.source.slot,
-                          .stream_name = config.stream.name,
-                          .stream = nats.stream.value_or(publisher::StreamInfo{}),
-                          .window = {},
-                          .system_id = slotless_system(*postgres.sql),
-                          .timeline = postgres.identity->timeline,
-                          .settings = record_settings(config, {})};
-    if (nats.saved.value) seen.saved = parse_slotless_position(*nats.saved.value, seen.capture);
-    seen.window = publisher::read_back(*nats.nats, config.stream.name, seen.stream.first,
-                                       seen.stream.last, 1, config.publish.max_message);
-    const SlotlessResume resume = decide_slotless(seen);
-    Finding finding{Verdict::ok, "position", what_run_does(config, resume), ""};
-    if (!resume.notes.empty()) {
-      finding.verdict = Verdict::warn;
-      finding.detail += fmt::format("; {}", fmt::join(resume.notes, "; "));
-    }
-    return {finding};
-  } catch (const std::exception& error) {
-    code = remedy_for(error).code;
-    return {failed("position", error)};
-  }
+  return check_slotless_position(
+      config, "diff", postgres, nats,
+      [&](const SlotlessResume& resume) { return what_run_does(config, resume); }, code);
 }
 
 DiffWork saved_diff_work(const publisher::KeyValueEntry& saved) {

@@ -1,7 +1,6 @@
 #include "connector/poll_verbs.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -10,11 +9,9 @@
 #include "connector/poll_findings.h"
 #include "connector/poll_resume.h"
 #include "connector/polled_outbox.h"
-#include "connector/remedy.h"
-#include "connector/session.h"
 #include "connector/slotless.h"
+#include "connector/slotless_check.h"
 #include "pg/conninfo.h"
-#include "publisher/tail.h"
 
 namespace connector {
 namespace {
@@ -27,6 +24,13 @@ Finding writer_finding(const Config& config, pqxx::connection& sql) {
                             holder->pid)
               : "nobody holds the writer's lock",
           ""};
+}
+
+std::string what_run_does(const SlotlessResume& resume) {
+  const PollWork work = parse_poll_work(resume.position.work);
+  if (work.last == 0) return "run begins with all rows that are there";
+  return fmt::format("run goes on after message {}, batch {}", resume.position.last.value,
+                     work.last);
 }
 
 }  // namespace
@@ -49,36 +53,7 @@ Findings check_polled_postgres(const Config& config, PostgresView& seen) {
 
 Findings check_polled_position(const Config& config, PostgresView& postgres, const NatsView& nats,
                                Exit& code) {
-  if (!postgres.identity || !nats.complete) return {};
-  try {
-    SlotlessObserved seen{.saved = {},
-                          .capture = "poll",
-                          .slot = config.source.slot,
-                          .stream_name = config.stream.name,
-                          .stream = nats.stream.value_or(publisher::StreamInfo{}),
-                          .window = {},
-                          .system_id = slotless_system(*postgres.sql),
-                          .timeline = postgres.identity->timeline,
-                          .settings = record_settings(config, {})};
-    if (nats.saved.value) seen.saved = parse_slotless_position(*nats.saved.value, seen.capture);
-    seen.window = publisher::read_back(*nats.nats, config.stream.name, seen.stream.first,
-                                       seen.stream.last, 1, config.publish.max_message);
-    const SlotlessResume resume = decide_slotless(seen);
-    const PollWork work = parse_poll_work(resume.position.work);
-    Finding finding{Verdict::ok, "position",
-                    work.last == 0 ? "run begins with all rows that are there"
-                                   : fmt::format("run goes on after message {}, batch {}",
-                                                 seen.stream.last.value, work.last),
-                    ""};
-    if (!resume.notes.empty()) {
-      finding.verdict = Verdict::warn;
-      finding.detail += fmt::format("; {}", fmt::join(resume.notes, "; "));
-    }
-    return {finding};
-  } catch (const std::exception& error) {
-    code = remedy_for(error).code;
-    return {failed("position", error)};
-  }
+  return check_slotless_position(config, "poll", postgres, nats, what_run_does, code);
 }
 
 std::uint64_t pending_rows(const Config& config, PollWork work, outbox::Poller& poller,

@@ -1,32 +1,20 @@
 #include "connector/saved_position.h"
 
-#include <fmt/format.h>
-
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 
-#include "connector/stop.h"
+#include "connector/position_json.h"
 
 namespace connector {
 namespace {
 
-constexpr int format_version = 1;
-
-pg::Lsn lsn_of(const nlohmann::json& json, const char* key) {
+pg::Lsn lsn_of(const nlohmann::ordered_json& json, const char* key) {
   return pg::parse_lsn(json.at(key).get<std::string>()).value();
-}
-
-publisher::StreamSequence sequence_of(const nlohmann::json& json, const char* key) {
-  const auto& number = json.at(key);
-  if (!number.is_number_unsigned())
-    throw std::invalid_argument(std::string(key) + " is no sequence");
-  return publisher::StreamSequence(number.get<std::uint64_t>());
 }
 
 }  // namespace
 
 std::string to_json(const SavedPosition& saved) {
-  nlohmann::ordered_json json{{"version", format_version}};
+  nlohmann::ordered_json json{{"version", position_version}};
   if (saved.intent) {
     json["state"] = "intent";
     return json.dump();
@@ -48,17 +36,10 @@ std::string to_json(const SavedPosition& saved) {
 }
 
 SavedPosition parse_saved_position(std::string_view text) {
-  try {
-    const auto json = nlohmann::json::parse(text);
-    if (json.at("version").get<int>() != format_version) {
-      throw Stop(Exit::position_lost,
-                 fmt::format("the saved position has version {}, and this walferry knows {}",
-                             json.at("version").dump(), format_version),
-                 "run the walferry that wrote it, or a newer one");
-    }
-    SavedPosition saved;
+  SavedPosition saved;
+  read_position(text, "--adopt", [&](const nlohmann::ordered_json& json) {
     saved.intent = json.at("state").get<std::string>() == "intent";
-    if (saved.intent) return saved;
+    if (saved.intent) return;
     saved.stream_created = json.at("stream_created").get<std::string>();
     saved.last = sequence_of(json, "last_seq");
     saved.tail = parse_message_position(json.at("tail").get<std::string>()).value();
@@ -72,14 +53,8 @@ SavedPosition parse_saved_position(std::string_view text) {
     // Older versions did not save these two.
     if (json.contains("rests_on")) saved.rests_on = sequence_of(json, "rests_on");
     if (json.contains("stored")) saved.stored = lsn_of(json, "stored");
-    return saved;
-  } catch (const Stop&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Stop(Exit::position_lost,
-               fmt::format("the saved position cannot be read: {}", error.what()),
-               "restore the key in the bucket `walferry`, or purge it and run with --adopt");
-  }
+  });
+  return saved;
 }
 
 }  // namespace connector

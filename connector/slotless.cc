@@ -125,16 +125,9 @@ std::unique_ptr<SlotlessSession> resync(const Config& config, const SlotlessCapt
                                                                    .stream = {},
                                                                    .resume = {},
                                                                    .accept_gap = start.accept_gap});
-  SlotlessObserved seen{.saved = {},
-                        .capture = capture.name,
-                        .slot = config.source.slot,
-                        .stream_name = config.stream.name,
-                        .stream = {},
-                        .window = {},
-                        .system_id = slotless_system(*session->sql),
-                        .timeline = identity.timeline,
-                        .settings = capture.settings,
-                        .accept_gap = start.accept_gap};
+  SlotlessObserved seen =
+      observe_database(config, capture.name, capture.settings, *session->sql, identity.timeline);
+  seen.accept_gap = start.accept_gap;
   if (!info) {
     // Where positions are lost, nothing may be made in the place of what they depend on.
     observe_nats(config, *session, seen, wakeup);
@@ -318,6 +311,20 @@ std::string slotless_system(pqxx::connection& sql) {
   pqxx::nontransaction work(sql);
   return server + "/" +
          work.exec("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0].c_str();
+}
+
+SlotlessObserved observe_database(const Config& config, const std::string& capture,
+                                  const std::string& settings, pqxx::connection& sql,
+                                  pg::Timeline timeline) {
+  return {.saved = {},
+          .capture = capture,
+          .slot = config.source.slot,
+          .stream_name = config.stream.name,
+          .stream = {},
+          .window = {},
+          .system_id = slotless_system(sql),
+          .timeline = timeline,
+          .settings = settings};
 }
 
 // FNV-1a, 64 bits.

@@ -108,6 +108,11 @@ Findings slotless_server_findings(const pg::ServerInfo& server, bool reads_stand
 // Server and database: what a snapshot saw, and which numbers transactions have, is of these two.
 std::string slotless_system(pqxx::connection& sql);
 
+// What a decision needs of configuration and database; what NATS has is still to be observed.
+SlotlessObserved observe_database(const Config& config, const std::string& capture,
+                                  const std::string& settings, pqxx::connection& sql,
+                                  pg::Timeline timeline);
+
 // The writer's lock of this configuration.
 std::int64_t writer_lock_key(const Config& config);
 

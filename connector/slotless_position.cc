@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <stdexcept>
 
+#include "connector/position_json.h"
 #include "connector/stop.h"
 
 namespace connector {
@@ -12,16 +12,7 @@ namespace {
 
 using publisher::StreamSequence;
 
-constexpr int format_version = 1;
 constexpr const char* accept_hint = "`run --accept-gap` goes on, and says what was lost";
-
-StreamSequence sequence_of(const nlohmann::ordered_json& json, const char* key) {
-  const auto& number = json.at(key);
-  if (!number.is_number_unsigned()) {
-    throw std::invalid_argument(std::string(key) + " is no sequence");
-  }
-  return StreamSequence(number.get<std::uint64_t>());
-}
 
 class SlotlessDecision {
  public:
@@ -183,7 +174,7 @@ SlotlessResume decide_slotless(const SlotlessObserved& seen) {
 }
 
 std::string to_json(const SlotlessPosition& position) {
-  const nlohmann::ordered_json json{{"version", format_version},
+  const nlohmann::ordered_json json{{"version", position_version},
                                     {"state", position.capture},
                                     {"stream_created", position.stream_created},
                                     {"last_seq", position.last.value},
@@ -196,15 +187,8 @@ std::string to_json(const SlotlessPosition& position) {
 }
 
 SlotlessPosition parse_slotless_position(std::string_view text, const std::string& capture) {
-  try {
-    const auto json = nlohmann::ordered_json::parse(text);
-    if (json.at("version").get<int>() != format_version) {
-      throw Stop(Exit::position_lost,
-                 fmt::format("the saved position has version {}, and this walferry knows {}",
-                             json.at("version").dump(), format_version),
-                 "run the walferry that wrote it, or a newer one");
-    }
-    SlotlessPosition position;
+  SlotlessPosition position;
+  read_position(text, "--accept-gap", [&](const nlohmann::ordered_json& json) {
     position.capture = json.at("state").get<std::string>();
     if (position.capture != capture) {
       const bool of_slot = position.capture == "position" || position.capture == "intent";
@@ -221,14 +205,8 @@ SlotlessPosition parse_slotless_position(std::string_view text, const std::strin
     position.timeline = pg::Timeline(json.at("timeline").get<std::uint32_t>());
     position.settings = json.at("settings").get<std::string>();
     position.work = json.at("work");
-    return position;
-  } catch (const Stop&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Stop(Exit::position_lost,
-               fmt::format("the saved position cannot be read: {}", error.what()),
-               "restore the key in the bucket `walferry`, or purge it and run with --accept-gap");
-  }
+  });
+  return position;
 }
 
 }  // namespace connector

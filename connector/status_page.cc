@@ -1,3 +1,5 @@
+#include "connector/status_page.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -5,7 +7,6 @@
 
 #include "connector/preconditions.h"
 #include "connector/snapshot_words.h"
-#include "connector/status.h"
 #include "connector/table_selection.h"
 
 namespace connector {
@@ -13,37 +14,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A label in its own column, then what there is to say.
-class Page {
- public:
-  explicit Page(const Palette& palette) : palette_(palette) {}
-
-  void heading(const std::string& name, const std::string& text, const char* colour) {
-    out_ += fmt::format("{}{:<11}{}{}{}{}\n", palette_.bold, name, palette_.plain, colour, text,
-                        palette_.plain);
-  }
-  void line(const std::string& label, const std::string& text) {
-    out_ += fmt::format("  {}{:<18}{}{}\n", palette_.dim, label, palette_.plain, text);
-  }
-  std::string take() { return std::move(out_); }
-  const Palette& palette() const { return palette_; }
-
- private:
-  const Palette& palette_;
-  std::string out_;
-};
-
 std::string or_nothing(const std::optional<pg::Lsn>& lsn) {
   return lsn && lsn->valid() ? to_string(*lsn) : "none yet";
 }
 
-// "2026-11-23T06:17:10.985945123Z": the fractions of a second say nothing here.
-std::string to_the_second(const std::string& time) {
-  const auto dot = time.find('.');
-  return dot == std::string::npos ? time : time.substr(0, dot) + "Z";
-}
-
-void add_slot(Page& page, const StatusReport& report) {
+void add_slot(StatusPage& page, const StatusReport& report) {
   if (!report.slot) {
     page.heading("slot", fmt::format("{} does not exist", report.slot_name), page.palette().yellow);
     return;
@@ -67,7 +42,7 @@ void add_slot(Page& page, const StatusReport& report) {
                                               : "never (max_slot_wal_keep_size is unlimited)");
 }
 
-void add_marks(Page& page, const StatusReport& report) {
+void add_marks(StatusPage& page, const StatusReport& report) {
   for (const Mark& mark : report.marks) {
     const std::string place =
         fmt::format("{} at {}, holds {} of WAL", mark.name, or_nothing(mark.info.confirmed),
@@ -80,7 +55,7 @@ void add_marks(Page& page, const StatusReport& report) {
   }
 }
 
-void add_postgres(Page& page, const StatusReport& report) {
+void add_postgres(StatusPage& page, const StatusReport& report) {
   if (!report.postgres_error.empty()) {
     page.heading("postgres", "cannot be asked: " + report.postgres_error, page.palette().red);
     return;
@@ -93,66 +68,7 @@ void add_postgres(Page& page, const StatusReport& report) {
   add_marks(page, report);
 }
 
-std::string rows_in_words(std::uint64_t rows) {
-  const bool more = rows >= PollReport::most_pending;
-  return fmt::format("{}{} row{}", more ? "at least " : "", human_number(rows),
-                     rows == 1 ? "" : "s");
-}
-
-void add_poll(Page& page, const StatusReport& report) {
-  const PollReport& poll = *report.poll;
-  if (!report.saved_error.empty()) {
-    page.heading("outbox", report.saved_error, page.palette().red);
-    return;
-  }
-  page.heading("outbox",
-               poll.batch == 0 ? "no batch yet"
-                               : fmt::format("batch {}{}, message {}", human_number(poll.batch),
-                                             poll.open ? " is being published" : "",
-                                             human_number(poll.last.value)),
-               "");
-  if (poll.pending) page.line("pending", rows_in_words(*poll.pending));
-}
-
-std::string changes_in_words(const DiffWork::Table& table) {
-  std::string words;
-  const auto add = [&](std::uint64_t count, const char* what) {
-    if (count == 0) return;
-    words += fmt::format("{}{} {}{}", words.empty() ? "" : ", ", human_number(count), what,
-                         count == 1 ? "" : "s");
-  };
-  add(table.inserts, "insert");
-  add(table.updates, "update");
-  add(table.deletes, "delete");
-  add(table.snapshots, "snapshot row");
-  return words.empty() ? "no changes" : words;
-}
-
-void add_diff(Page& page, const StatusReport& report) {
-  if (!report.saved_error.empty()) {
-    page.heading("rounds", report.saved_error, page.palette().red);
-    return;
-  }
-  const DiffWork& work = report.diff->work;
-  if (work.tables.empty()) {
-    page.heading("rounds", "none yet", page.palette().yellow);
-    return;
-  }
-  const bool open = !work.rounds.empty() && !work.rounds.back().end;
-  page.heading(
-      "rounds",
-      open ? fmt::format("the one at {} is being published", to_string(work.rounds.back().lsn))
-           : fmt::format("{} tables", work.tables.size()),
-      "");
-  for (const auto& [name, table] : work.tables) {
-    page.line(readable_name(name),
-              fmt::format("round at {} ({}), {} rows, {}, {:.3f} s", to_string(table.lsn),
-                          to_the_second(table.at), human_number(table.rows),
-                          changes_in_words(table), table.seconds));
-  }
-}
-
-void add_last(Page& page, const StatusReport& report) {
+void add_last(StatusPage& page, const StatusReport& report) {
   const LastRecord& last = *report.last;
   std::string text = last.position
                          ? fmt::format("{}:{}", to_string(last.position->commit_lsn()),
@@ -163,7 +79,7 @@ void add_last(Page& page, const StatusReport& report) {
   page.line("last record", text);
 }
 
-void add_saved(Page& page, const StatusReport& report) {
+void add_saved(StatusPage& page, const StatusReport& report) {
   if (!report.saved_error.empty()) {
     page.heading("saved", report.saved_error, page.palette().red);
   } else if (!report.saved) {
@@ -179,7 +95,7 @@ void add_saved(Page& page, const StatusReport& report) {
   }
 }
 
-void add_snapshots(Page& page, const StatusReport& report) {
+void add_snapshots(StatusPage& page, const StatusReport& report) {
   if (!report.snapshots) return;
   std::size_t complete = 0;
   std::size_t waiting = 0;
@@ -206,7 +122,7 @@ void add_snapshots(Page& page, const StatusReport& report) {
   }
 }
 
-void add_nats(Page& page, const StatusReport& report) {
+void add_nats(StatusPage& page, const StatusReport& report) {
   if (!report.nats_error.empty()) {
     page.heading("nats", "cannot be asked: " + report.nats_error, page.palette().red);
     return;
@@ -230,19 +146,13 @@ void add_nats(Page& page, const StatusReport& report) {
                   (stream.replicas > 1 ? fmt::format(", {} replicas", stream.replicas) : ""));
     if (report.last) add_last(page, report);
   }
-  if (report.poll) return add_poll(page, report);
-  if (report.diff) return add_diff(page, report);
+  if (report.slotless()) return add_slotless(page, report);
   add_saved(page, report);
   add_snapshots(page, report);
 }
 
 Json text_or_null(const std::optional<pg::Lsn>& lsn) {
   return lsn && lsn->valid() ? Json(to_string(*lsn)) : Json(nullptr);
-}
-
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
 }
 
 Json slot_json(const StatusReport& report) {
@@ -257,33 +167,6 @@ Json slot_json(const StatusReport& report) {
   json["retained_bytes"] = slot.retained_bytes;
   json["safe_wal_bytes"] = or_null(slot.safe_wal_bytes);
   return json;
-}
-
-Json poll_json(const PollReport& poll) {
-  Json json{{"capture", "poll"}, {"batch", poll.batch}, {"publishing", poll.open}};
-  json["pending_rows"] = or_null(poll.pending);
-  json["writer_pid"] = poll.writer ? Json(poll.writer->pid) : Json(nullptr);
-  json["last_poll_seconds"] = poll.writer ? or_null(poll.writer->idle_seconds) : Json(nullptr);
-  json["last_seq"] = poll.last.value;
-  return json;
-}
-
-Json diff_json(const DiffWork& work) {
-  Json tables = Json::array();
-  for (const auto& [name, table] : work.tables) {
-    tables.push_back({{"table", readable_name(name)},
-                      {"lsn", to_string(table.lsn)},
-                      {"at", table.at},
-                      {"seconds", table.seconds},
-                      {"rows", table.rows},
-                      {"inserts", table.inserts},
-                      {"updates", table.updates},
-                      {"deletes", table.deletes},
-                      {"snapshots", table.snapshots},
-                      {"read", table.read}});
-  }
-  const bool open = !work.rounds.empty() && !work.rounds.back().end;
-  return {{"capture", "diff"}, {"publishing", open}, {"tables", std::move(tables)}};
 }
 
 Json marks_json(const StatusReport& report) {
@@ -364,6 +247,11 @@ Json snapshots_json(const StatusReport& report) {
 
 }  // namespace
 
+std::string to_the_second(const std::string& time) {
+  const auto dot = time.find('.');
+  return dot == std::string::npos ? time : time.substr(0, dot) + "Z";
+}
+
 pg::Lsn StatusReport::stored() const {
   pg::Lsn lsn;
   if (last && last->position) lsn = last->position->commit_lsn();
@@ -378,16 +266,9 @@ std::optional<std::uint64_t> StatusReport::lag_bytes() const {
 }
 
 std::string status_text(const StatusReport& report, const Palette& palette) {
-  Page page(palette);
+  StatusPage page(palette);
   if (report.slotless() && report.running()) {
-    const pg::LockHolder& writer = **report.writer();
-    page.heading(
-        "walferry",
-        fmt::format("running (the session with pid {} holds the writer's lock)", writer.pid),
-        palette.green);
-    if (report.poll && writer.idle_seconds) {
-      page.line("last poll", human_age(std::max(0.0, *writer.idle_seconds)) + " ago at most");
-    }
+    add_slotless_writer(page, report);
   } else if (report.running()) {
     page.heading("walferry",
                  fmt::format("running (its session has pid {})", report.slot->active_pid),
@@ -420,12 +301,7 @@ std::string status_json(const StatusReport& report, bool one_line) {
     json["postgres"]["wal_lsn"] = text_or_null(report.wal_end);
     json["slot"] = report.slotless() ? Json(nullptr) : slot_json(report);
     json["marks"] = marks_json(report);
-    if (report.diff) {
-      json["diff"] = diff_json(report.diff->work);
-      json["diff"]["writer_pid"] =
-          report.diff->writer ? Json(report.diff->writer->pid) : Json(nullptr);
-    }
-    if (report.poll) json["outbox"] = poll_json(*report.poll);
+    if (report.slotless()) add_slotless(json, report);
   } else {
     json["postgres"]["error"] = report.postgres_error;
     json["slot"] = nullptr;

@@ -36,7 +36,6 @@
 #include "connector/attach.h"
 #include "connector/diff_verbs.h"
 #include "connector/interrupt.h"
-#include "connector/preconditions.h"
 #include "connector/row_entries.h"
 #include "connector/row_fold.h"
 #include "connector/session.h"
@@ -47,6 +46,7 @@
 #include "connector/verify_position.h"
 #include "connector/verify_report.h"
 #include "connector/verify_stream.h"
+#include "connector/verify_tables.h"
 #include "connector/wakeup.h"
 #include "connector/work_progress.h"
 #include "pg/catalog.h"
@@ -86,7 +86,7 @@ class Verification {
       throw Stop(Exit::precondition, fmt::format("stream {} does not exist", config_.stream.name),
                  "`walferry run` creates it; or correct stream.name");
     }
-    read_tables(chosen_tables(config_, command_, *sql_));
+    read_tables(tables_to_verify(config_, command_, *sql_));
     const auto last = config_.is_diff()
                           ? last_of_rounds()
                           : last_before(config_, *sql_, *nats_, names(), end_, [this] { go_on(); });
@@ -328,10 +328,6 @@ class Verification {
     }
   }
 
-  static std::vector<pg::TableInfo> chosen_tables(const Config& config,
-                                                  const VerifyCommand& command,
-                                                  pqxx::connection& sql);
-
   const Config& config_;
   const VerifyCommand& command_;
   const Wakeup& wakeup_;
@@ -347,61 +343,6 @@ class Verification {
   ScratchFile lines_{dir_};
   std::uint64_t rows_ = 0;
 };
-
-// Those that were named, else all that are configured.
-std::vector<pg::TableInfo> Verification::chosen_tables(const Config& config,
-                                                       const VerifyCommand& command,
-                                                       pqxx::connection& sql) {
-  const TableSelection::Resolved resolved = TableSelection(config).resolve(sql);
-  const TableSelection selection(config);
-  const auto is_outbox = [&](const pg::TableInfo& table) {
-    const TableConfig* const found = selection.find(table.schema, table.name);
-    return found != nullptr && found->outbox;
-  };
-  std::vector<pg::TableInfo> chosen;
-  if (command.tables.empty()) {
-    require(table_findings(resolved));
-    std::copy_if(resolved.tables.begin(), resolved.tables.end(), std::back_inserter(chosen),
-                 [&](const pg::TableInfo& table) { return !is_outbox(table); });
-  }
-  for (const std::string& name : command.tables) {
-    const TableConfig wanted = parse_table_name(name);
-    bool any = false;
-    for (const pg::TableInfo& table : resolved.tables) {
-      if (table.schema != wanted.schema || !(wanted.pattern || table.name == wanted.table))
-        continue;
-      any = true;
-      if (is_outbox(table)) {
-        throw Stop(Exit::usage,
-                   fmt::format("table {} is an outbox: its rows are events, which do not add up to "
-                               "a table",
-                               name),
-                   "name tables that are captured as tables");
-      }
-      const bool twice = std::any_of(chosen.begin(), chosen.end(), [&](const pg::TableInfo& one) {
-        return one.oid == table.oid;
-      });
-      if (!twice) chosen.push_back(table);
-    }
-    if (!any) {
-      throw Stop(Exit::precondition,
-                 fmt::format("table {} is not captured, or does not exist", name),
-                 "name tables that the configuration has, as schema.table");
-    }
-  }
-  if (chosen.empty()) {
-    throw Stop(Exit::precondition, "there is no table to verify (outboxes do not count)",
-               "add a [[table]] to the configuration, or create what its patterns match");
-  }
-  for (const pg::TableInfo& table : chosen) {
-    if (table.readable) continue;
-    throw Stop(Exit::precondition,
-               fmt::format("table {}.{} cannot be read by this role", table.schema, table.name),
-               fmt::format("GRANT SELECT ON {} TO the role in source.dsn (and USAGE on its schema)",
-                           quoted_name(table.schema, table.name)));
-  }
-  return chosen;
-}
 
 }  // namespace
 

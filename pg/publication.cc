@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdint>
 #include <set>
-#include <string_view>
+
+#include "pg/publication_comment.h"
 
 namespace pg {
 namespace {
@@ -50,47 +50,6 @@ std::vector<Name> minus(const std::vector<Name>& a, const std::vector<Name>& b) 
   std::copy_if(a.begin(), a.end(), std::back_inserter(left),
                [&](const Name& name) { return without.count(name) == 0; });
   return left;
-}
-
-// FNV-1a: it tells one filter from another, and from none.
-std::string filter_mark(const Name& table, const std::string& where) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  const auto add = [&](const std::string& text) {
-    for (std::size_t i = 0; i <= text.size(); ++i) {  // its end, a NUL, too
-      hash = (hash ^ static_cast<unsigned char>(text.c_str()[i])) * 0x100000001b3;
-    }
-  };
-  add(table.first);
-  add(table.second);
-  add(where);
-  return fmt::format("{:016x}", hash);
-}
-
-constexpr std::string_view marks_follow = "; filters";
-
-std::string comment_of(const std::set<std::string>& marks) {
-  std::string comment = publication_comment;
-  if (!marks.empty()) comment += marks_follow;
-  for (const std::string& mark : marks) comment += " " + mark;
-  return comment;
-}
-
-// Nothing when the comment is not of walferry's making.
-std::optional<std::set<std::string>> marks_in(std::string_view comment) {
-  const std::string_view ours = publication_comment;
-  if (comment.substr(0, ours.size()) != ours) return std::nullopt;
-  comment.remove_prefix(ours.size());
-  std::set<std::string> marks;
-  if (comment.empty()) return marks;
-  if (comment.substr(0, marks_follow.size()) != marks_follow) return std::nullopt;
-  comment.remove_prefix(marks_follow.size());
-  while (!comment.empty()) {
-    comment.remove_prefix(1);
-    const std::string_view mark = comment.substr(0, comment.find(' '));
-    marks.emplace(mark);
-    comment.remove_prefix(mark.size());
-  }
-  return marks;
 }
 
 // What one of our two publications is to be.

@@ -28,7 +28,30 @@ class DiffCrash : public Diff {
         "INSERT INTO h SELECT (random() * 5)::int FROM generate_series(1, 6);"
         "DELETE FROM h WHERE ctid IN (SELECT ctid FROM h ORDER BY random() LIMIT 5)");
   }
+  void change_and_round() {
+    change();
+    round();
+  }
+  void keep_store() {
+    nats_.stop();
+    nats_.save_store("older");
+    nats_.start();
+  }
+  // JetStream has of this stream, or of all, what keep_store() kept.
+  void go_back(const std::string& stream = "") {
+    nats_.kill_hard();
+    stream.empty() ? nats_.restore_store("older") : nats_.restore_stream("older", stream);
+    nats_.start();
+  }
   void expect_whole() { expect_folds_to({"a", "h"}); }
+  // The next round brings the stream back to this message, and the one after it is as any other.
+  void expect_mended_to(std::uint64_t last) {
+    round();
+    EXPECT_EQ(js().last_sequence("CDC"), last);
+    expect_whole();
+    change_and_round();
+    expect_whole();
+  }
   int restarts() { return folded().restarts("public.a") + folded().restarts("public.h"); }
 };
 
@@ -169,26 +192,14 @@ TEST_F(DiffCrash, ALostRoundIsSaidAndEveryTableBeginsAgain) {
 TEST_F(DiffCrash, AStreamThatWentBackGetsWhatItLost) {
   for (const bool alone : {true, false}) {
     round();
-    change();
-    round();
-    nats_.stop();
-    nats_.save_store("older");
-    nats_.start();
-    change();
-    round();
-    change();
-    round();
+    change_and_round();
+    keep_store();
+    change_and_round();
+    change_and_round();
     const std::uint64_t last = js().last_sequence("CDC");
-    nats_.kill_hard();
-    alone ? nats_.restore_stream("older", "CDC") : nats_.restore_store("older");
-    nats_.start();
+    go_back(alone ? "CDC" : "");
     EXPECT_LT(js().last_sequence("CDC"), last);
-    round();
-    EXPECT_EQ(js().last_sequence("CDC"), last);
-    expect_whole();
-    change();
-    round();
-    expect_whole();
+    expect_mended_to(last);
   }
   EXPECT_EQ(restarts(), 0);
 }
@@ -196,39 +207,20 @@ TEST_F(DiffCrash, AStreamThatWentBackGetsWhatItLost) {
 // The position is in a store of its own: it may go back alone, also to before the first round.
 TEST_F(DiffCrash, APositionThatWentBackAloneFindsItsRoundsInTheFolder) {
   round();
-  nats_.stop();
-  nats_.save_store("older");
-  nats_.start();
-  for (int i = 0; i < 2; ++i) {
-    change();
-    round();
-  }
+  keep_store();
+  for (int i = 0; i < 2; ++i) change_and_round();
   const std::uint64_t last = js().last_sequence("CDC");
-  nats_.kill_hard();
-  nats_.restore_stream("older", "KV_walferry");
-  nats_.start();
-  round();
-  EXPECT_EQ(js().last_sequence("CDC"), last);
-  expect_whole();
-  change();
-  round();
-  expect_whole();
+  go_back("KV_walferry");
+  expect_mended_to(last);
   EXPECT_EQ(restarts(), 0);
 }
 
 TEST_F(DiffCrash, AStreamThatWentBackBehindTheRoundsThatAreKeptIsAPositionLost) {
   settings().set("source", "replay_window", "\"0\"");
   round();
-  nats_.stop();
-  nats_.save_store("older");
-  nats_.start();
-  for (int i = 0; i < 3; ++i) {
-    change();
-    round();
-  }
-  nats_.kill_hard();
-  nats_.restore_stream("older", "CDC");
-  nats_.start();
+  keep_store();
+  for (int i = 0; i < 3; ++i) change_and_round();
+  go_back("CDC");
   const std::string log = round_fails(4);
   EXPECT_TRUE(says(log, "accept-gap")) << log;
   const Finished again = walferry_.run_to_exit({"--once", "--accept-gap"});

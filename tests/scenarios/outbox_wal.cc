@@ -2,6 +2,7 @@
 // order with them; what is no event stops walferry, and nothing is lost by it.
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <set>
 #include <thread>
@@ -30,6 +31,11 @@ class OutboxWal : public Scenario {
   void wait_events(std::size_t count) {
     wait_until([&] { return !walferry_.running() || events().size() >= count; }, seconds(60),
                "the events are stored");
+  }
+  void update_stream(const std::function<void(nlohmann::json&)>& change) {
+    auto config = js().stream("CDC")->at("config");
+    change(config);
+    js().api("STREAM.UPDATE.CDC", config);
   }
 };
 
@@ -243,11 +249,7 @@ TEST_F(OutboxWal, NoRowHidesTheSequenceThatItsMessageExpects) {
   }
   wait_until([&] { return says(walferry_.log(), "maximum bytes"); }, seconds(60), "no room");
   EXPECT_EQ(events().size(), 1U);
-  js().api("STREAM.UPDATE.CDC", [&] {
-    auto config = js().stream("CDC")->at("config");
-    config["max_bytes"] = 10'000'000;
-    return config;
-  }());
+  update_stream([](auto& config) { config["max_bytes"] = 10'000'000; });
   wait_events(9);
   const auto all = events();
   ASSERT_EQ(all.size(), 9U);
@@ -289,11 +291,7 @@ TEST_F(OutboxWal, OneThatIsAddedWhileItRunsJoinsWithNobodyWritingOrSaysSo) {
   exec("CREATE TABLE outbox " + columns);
   settings().raw("[[outbox]]\ntable = \"public.outbox\"");
   settings().set("stream", "create", "true");
-  js().api("STREAM.UPDATE.CDC", [&] {
-    auto config = js().stream("CDC")->at("config");
-    config["subjects"].push_back("events.*.*");
-    return config;
-  }());
+  update_stream([](auto& config) { config["subjects"].push_back("events.*.*"); });
   PgSession writer = postgres_.connect();
   writer.exec("BEGIN; INSERT INTO outbox VALUES (1, 'o', '1', 'early', '1', NULL)");
   walferry_.stop();
