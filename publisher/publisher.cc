@@ -72,13 +72,14 @@ void Publisher::send(const char* subject, const std::string& reply, std::string_
   check(natsMsg_Create(&raw, subject, reply.c_str(), payload.data(),
                        static_cast<int>(payload.size())),
         "making a message");
-  const NatsMessage message(raw);
+  NatsMessage message(raw);
   const auto set = [raw](const Header& header) {
     check(natsMsgHeader_Set(raw, header.name, header.value), "setting a header");
   };
   std::for_each(headers.begin(), headers.end(), set);
   std::for_each(more.begin(), more.end(), set);
   check(natsConnection_PublishMsg(nats_.nats().get(), raw), "publishing");
+  spent_.add(std::move(message), payload.size());
   nats_.flush_much();
 }
 
@@ -98,10 +99,11 @@ Publisher::Settled Publisher::settle(Clock::time_point now) {
   looked_ = now;
   nats_.turn();
   Settled settled;
-  while (const NatsMessage reply = next_ack()) {
+  while (NatsMessage reply = next_ack()) {
     if (const auto number = number_of(reply.get())) {
       settle(*number, parse_ack(reply.get()), now, settled);
     }
+    spent_.add(std::move(reply), 0);
   }
   settled.stored = stored_;
   nats_.nats().check_permissions();

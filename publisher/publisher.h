@@ -27,6 +27,7 @@
 #include "publisher/ack.h"
 #include "publisher/key_value.h"
 #include "publisher/polled_connection.h"
+#include "publisher/spent_messages.h"
 #include "publisher/types.h"
 
 namespace publisher {
@@ -98,6 +99,7 @@ class Publisher {
   StreamSequence base_;
   Window window_;
   Subscription acks_;
+  SpentMessages spent_;
   std::string reply_prefix_;
   std::uint64_t sent_ = 0;
   std::uint64_t stored_ = 0;
