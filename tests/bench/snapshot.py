@@ -18,6 +18,7 @@ from workloads import PUBLICATIONS, ROW, SLOT, STREAM, TABLE, say, to_ns
 ROWS_SUBJECT = f"cdc.public.{TABLE}.snapshot"
 WORD_SUBJECT = f"cdc._snapshot.public.{TABLE}"
 CHUNK_ROWS = 10_000  # snapshot.chunk_rows by default
+WORKERS = 2  # snapshot.workers by default
 
 # Ended transactions cannot be seen: the longest is short by up to the time between two looks.
 LONGEST = """SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)) * 1000, 0)
