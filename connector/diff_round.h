@@ -4,8 +4,8 @@
 //                                                              └────▶ {LSN}.round
 //
 // A table whose sums are those of its state is not read. Of one with an integer key only the ranges
-// are read whose sums differ, unless they are so many, or the server's statistics let expect so
-// many, that reading all of it once is cheaper.
+// are read whose sums differ, or of which no sum was asked for (connector/diff_sums.h), unless they
+// are so many that reading all of it is cheaper.
 //
 // Nothing of a round is published before all of it is on the disk, so it may fail anywhere.
 #pragma once
@@ -22,6 +22,7 @@
 #include "connector/diff_encoder.h"
 #include "connector/diff_messages.h"
 #include "connector/diff_schedule.h"
+#include "connector/diff_sessions.h"
 #include "connector/diff_state.h"
 #include "connector/diff_store.h"
 #include "connector/diff_work.h"
@@ -36,7 +37,7 @@ class DiffRound {
   // `before`: what the round before left; nullptr: there was none. `tick` is called often, and may
   // throw.
   DiffRound(const Config& config, const DiffStore& store, pqxx::connection& sql,
-            pg::SqlSession& reader, const DiffManifest* before, std::function<void()> tick);
+            DiffSessions& sessions, const DiffManifest* before, std::function<void()> tick);
 
   // Tables of the manifest that are not in `captured` are forgotten by it. `last`: the round's LSN
   // will be above. Returns the manifest when there is something new: a record, or a state.
@@ -52,22 +53,20 @@ class DiffRound {
     outbox::DiffTable table;
   };
   void look(const std::vector<DueTable>& due, pg::Lsn last);
+  void join();
   void compare(const Job& job, std::size_t number);
-  // Which blocks differ; nothing: not known.
-  std::optional<std::vector<bool>> changed_blocks(const Job& job, const OldState& old);
-  bool worth_asking(const Job& job, const OldState& old, const DiffManifest::Table& entry,
-                    std::optional<std::uint64_t> scattered) const;
   void read_all(const Job& job, OldState& old, outbox::StateWriter& next,
                 const outbox::Seeds& seeds);
-  void read_ranges(const Job& job, OldState& old, const std::vector<bool>& changed,
+  void read_ranges(const Job& job, OldState& old, const std::vector<outbox::BlockRange>& runs,
                    outbox::StateWriter& next);
-  template <class Row>
-  void copy(const Job& job, const std::string& query, std::uint64_t seed, Row row);
+  std::vector<outbox::BlockRange> pieces_of_all(const Job& job,
+                                                const std::vector<outbox::StateBlock>& blocks);
   bool keeps_text(const Job& job) const;
 
   const Config& config_;
   const DiffStore& store_;
-  pg::SqlSession& reader_;
+  DiffSessions& sessions_;
+  pg::SqlSession& reader_;  // the first of them
   const DiffManifest* before_;
   std::function<void()> tick_;
   DiffEncoder encoder_;
@@ -81,8 +80,6 @@ class DiffRound {
   std::int64_t probe_ = 0;  // of the server's hashes
   bool hashes_agree_ = false;
   std::map<std::string, DiffWork::Table> done_;
-  std::string unescaped_;
-  std::vector<pg::Value> row_;
 };
 
 }  // namespace connector
