@@ -15,7 +15,6 @@
 #include "connector/diff_messages.h"
 #include "connector/diff_round.h"
 #include "connector/diff_schedule.h"
-#include "connector/diff_sessions.h"
 #include "connector/diff_store.h"
 #include "connector/diff_work.h"
 #include "connector/failpoint.h"
@@ -51,7 +50,7 @@ class DiffRun {
         session_(session),
         wakeup_(wakeup),
         store_(config),
-        sessions_(config, session.lock.pid()),
+        reader_(pg::SqlSession::open(config.source.dsn)),
         format_(config, session.sql->dbname(), types_),
         outlet_(config, session, wakeup),
         writer_(
@@ -59,7 +58,9 @@ class DiffRun {
             [this](const HeldRecord& held, const char* id) {
               return format_.headers(held.op, id, held.event_subject);
             },
-            [this](const Message& message) { send(message); }) {}
+            [this](const Message& message) { send(message); }) {
+    require_same_server();
+  }
 
   SlotlessEnded run(bool once) {
     begin();
@@ -77,6 +78,18 @@ class DiffRun {
   }
 
  private:
+  // With several hosts in source.dsn, the tables might be read elsewhere than where the lock is.
+  void require_same_server() {
+    const pg::PgResult held = reader_.exec(
+        fmt::format("SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = {0} "
+                    "AND objsubid = 1 AND classid::bigint = ({1}::bigint >> 32) & 4294967295 "
+                    "AND objid::bigint = {1}::bigint & 4294967295",
+                    session_.lock.pid(), writer_lock_key(config_)));
+    if (PQntuples(held.get()) == 0) {
+      throw pg::Error("the two sessions have come to different servers", "");
+    }
+  }
+
   // ------------------------------------------------------------------------------- where to go on
 
   // What is in the folder, what is saved, and what the stream has.
@@ -309,7 +322,7 @@ class DiffRun {
       before.emplace();
       for (const DueTable& table : schedule_.captured()) before->tables[table.name].restart = true;
     }
-    DiffRound round(config_, store_, *session_.sql, sessions_, before ? &*before : nullptr, [this] {
+    DiffRound round(config_, store_, *session_.sql, reader_, before ? &*before : nullptr, [this] {
       if (wakeup_.stop_requested()) throw Interrupted();
       outlet_.keep_alive();
     });
@@ -363,7 +376,7 @@ class DiffRun {
   SlotlessSession& session_;
   Wakeup& wakeup_;
   const DiffStore store_;
-  DiffSessions sessions_;
+  pg::SqlSession reader_;
   pg::TypeCatalog types_{[this](pg::TypeId type) { return pg::type_row(*session_.sql, type); }};
   RecordFormat format_;
   Outlet outlet_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <utility>
 
 #include "connector/failpoint.h"
 #include "outbox/sort_key.h"
@@ -12,12 +11,7 @@
 namespace connector {
 namespace {
 
-using outbox::BlockRange;
-using outbox::StateBlock;
-
 constexpr unsigned rows_a_tick = 256;
-constexpr std::uint64_t rows_a_piece = 16384;
-constexpr std::size_t most_early_bytes = 4U << 20U;
 
 std::int64_t integer(std::string_view text) {
   std::int64_t value = 0;
@@ -27,38 +21,17 @@ std::int64_t integer(std::string_view text) {
 
 }  // namespace
 
-std::vector<BlockRange> cut(const std::vector<StateBlock>& blocks, BlockRange run) {
-  std::vector<BlockRange> pieces;
-  std::uint64_t rows = rows_a_piece;
-  for (std::size_t block = run.from; block < run.to; ++block) {
-    if (rows >= rows_a_piece) {
-      pieces.push_back({block, block});
-      rows = 0;
-    }
-    rows += blocks[block].rows;
-    pieces.back().to = block + 1;
-  }
-  return pieces;
-}
-
-DiffReading::DiffReading(DiffSessions& sessions, pg::SqlSession* second,
-                         const outbox::DiffTable& table, const std::vector<StateBlock>& blocks,
-                         std::vector<BlockRange> ranges, std::uint64_t seed,
+DiffReading::DiffReading(pg::SqlSession& sql, const outbox::DiffTable& table, std::uint64_t seed,
                          const std::function<void()>& tick)
-    : table_(table),
-      ranges_(std::move(ranges)),
+    : sql_(sql),
+      table_(table),
       seed_(seed),
       tick_(tick),
-      copies_(sessions.first(), second, most_early_bytes,
-              [this, &blocks]() -> std::optional<std::string> {
-                if (asked_ == ranges_.size()) return std::nullopt;
-                return table_.read_query(seed_, blocks, ranges_[asked_++]);
-              }),
       progress_(fmt::format("reading table {}", table.name()), "rows",
                 static_cast<std::uint64_t>(table.estimated_rows)) {}
 
 const outbox::NewRow* DiffReading::next() {
-  const auto line = copies_.row();
+  const auto line = sql_.copied();
   if (!line) return nullptr;
   if (++rows_ % rows_a_tick == 0) {
     progress_.report(rows_);

@@ -7,39 +7,30 @@
 #include <string>
 #include <vector>
 
-#include "connector/diff_sessions.h"
 #include "connector/work_progress.h"
 #include "outbox/diff_table.h"
 #include "outbox/table_merge.h"
-#include "outbox/table_state.h"
-#include "pg/ordered_copies.h"
+#include "pg/sql_session.h"
 
 namespace connector {
 
-// Runs of blocks, cut so that two sessions can share them.
-std::vector<outbox::BlockRange> cut(const std::vector<outbox::StateBlock>& blocks,
-                                    outbox::BlockRange run);
-
 class DiffReading {
  public:
-  // Of `ranges` of `blocks`, in their order; {0, 0} of no blocks is all of the table. `second`:
-  // nullptr to read by the first session alone. `tick` is called often, and may throw.
-  DiffReading(DiffSessions& sessions, pg::SqlSession* second, const outbox::DiffTable& table,
-              const std::vector<outbox::StateBlock>& blocks, std::vector<outbox::BlockRange> ranges,
-              std::uint64_t seed, const std::function<void()>& tick);
+  // `tick` is called often, and may throw.
+  DiffReading(pg::SqlSession& sql, const outbox::DiffTable& table, std::uint64_t seed,
+              const std::function<void()>& tick);
 
-  // Goes on to the next range, when next() has come to the end of the one before.
-  void begin() { copies_.begin(); }
-  // Valid until the next call; nullptr at the range's end. Throws pg::Error.
+  // `query`: one of the table's; what the one before brings must have been read to its end. Throws
+  // pg::Error.
+  void begin(const std::string& query) { sql_.begin_copy(query); }
+  // Valid until the next call; nullptr at the end. Throws pg::Error.
   const outbox::NewRow* next();
 
  private:
+  pg::SqlSession& sql_;
   const outbox::DiffTable& table_;
-  const std::vector<outbox::BlockRange> ranges_;
-  std::size_t asked_ = 0;  // ranges
   std::uint64_t seed_;
   const std::function<void()>& tick_;
-  pg::OrderedCopies copies_;
   WorkProgress progress_;
   std::uint64_t rows_ = 0;
   std::string key_;

@@ -24,7 +24,6 @@ using pg::cell;
 
 constexpr std::uint64_t smallest_block = 1024;  // rows
 constexpr std::uint64_t most_blocks = 16384;    // of a table: they bound what is in memory
-constexpr double worth_two_sessions = 100'000;  // rows
 
 template <class Number>
 Number number(std::string_view text) {
@@ -72,11 +71,10 @@ void lock(pg::SqlSession& reader, const outbox::DiffTable& table) {
 }  // namespace
 
 DiffRound::DiffRound(const Config& config, const DiffStore& store, pqxx::connection& sql,
-                     DiffSessions& sessions, const DiffManifest* before, std::function<void()> tick)
+                     pg::SqlSession& reader, const DiffManifest* before, std::function<void()> tick)
     : config_(config),
       store_(store),
-      sessions_(sessions),
-      reader_(sessions.first()),
+      reader_(reader),
       before_(before),
       tick_(std::move(tick)),
       encoder_(config, sql) {}
@@ -98,7 +96,11 @@ void DiffRound::look(const std::vector<DueTable>& due, pg::Lsn last) {
     }
     jobs.push_back({.due = &one, .table = std::move(*found)});
   }
-  sessions_.begin();
+  reader_.exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+  reader_.exec("SET LOCAL row_security = off");
+  reader_.exec("SET LOCAL statement_timeout = 0");
+  reader_.exec("SET LOCAL idle_in_transaction_session_timeout = 0");
+  reader_.exec("SET LOCAL lock_timeout = '500ms'");
   for (const Job& job : jobs) lock(reader_, job.table);
   // The functions are called once the snapshot is there: what it sees was written before.
   const pg::PgResult seen = reader_.exec(
@@ -128,17 +130,6 @@ void DiffRound::look(const std::vector<DueTable>& due, pg::Lsn last) {
     }
     jobs_.push_back(std::move(job));
   }
-  join();
-}
-
-void DiffRound::join() {
-  const bool worth_it = std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) {
-    return job.table.ranged() && job.table.estimated_rows >= worth_two_sessions;
-  });
-  if (!worth_it) return;
-  std::vector<std::string> locks;
-  for (const Job& job : jobs_) locks.push_back(job.table.lock_query());
-  sessions_.join(locks);
 }
 
 std::optional<DiffManifest> DiffRound::run(const std::vector<DueTable>& due,
@@ -160,7 +151,7 @@ std::optional<DiffManifest> DiffRound::run(const std::vector<DueTable>& due,
   encoder_.begin_round(lsn_, read_at_);
   out_.emplace(store_.round_file(lsn_));
   for (std::size_t i = 0; i < jobs_.size(); ++i) compare(jobs_[i], i);
-  sessions_.commit();
+  reader_.exec("COMMIT");
   if (!anything_) {
     out_.reset();
     return std::nullopt;
@@ -236,19 +227,6 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   finish();
 }
 
-// In pieces only where the server reads in the keys' order anyway: else each would be put in order
-// by itself, from all over the table.
-std::vector<BlockRange> DiffRound::pieces_of_all(const Job& job,
-                                                 const std::vector<StateBlock>& blocks) {
-  const BlockRange all{0, blocks.size()};
-  if (sessions_.second() == nullptr || !job.table.ranged() || blocks.size() < 2) return {all};
-  const pg::PgResult plan = reader_.exec(job.table.explain_query());
-  for (int i = 0; i < PQntuples(plan.get()); ++i) {
-    if (cell(plan, i, 0).find("Sort") != std::string_view::npos) return {all};
-  }
-  return cut(blocks, all);
-}
-
 void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& next,
                          const outbox::Seeds& seeds) {
   const bool first = !old.state;
@@ -267,16 +245,10 @@ void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& nex
                                encoder_.snapshot(change.text);
                              }
                            });
-  static const std::vector<StateBlock> none;
-  const std::vector<StateBlock>& blocks = old.state ? old.state->blocks() : none;
-  const auto pieces = pieces_of_all(job, blocks);
-  DiffReading reading(sessions_, pieces.size() > 1 ? sessions_.second() : nullptr, job.table,
-                      blocks, pieces, seeds.columns, tick_);
+  DiffReading reading(reader_, job.table, seeds.columns, tick_);
   try {
-    for (std::size_t i = 0; i < pieces.size(); ++i) {
-      reading.begin();
-      while (const outbox::NewRow* row = reading.next()) merge.row(*row);
-    }
+    reading.begin(job.table.read_query(seeds.columns));
+    while (const outbox::NewRow* row = reading.next()) merge.row(*row);
   } catch (const pg::Error& error) {
     fail_filtered(job.table, error);
   } catch (const outbox::AmbiguousKey&) {
@@ -289,14 +261,8 @@ void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& nex
 void DiffRound::read_ranges(const Job& job, OldState& old, const std::vector<BlockRange>& runs,
                             outbox::StateWriter& next) {
   const std::vector<StateBlock>& blocks = old.state->blocks();
-  std::vector<BlockRange> pieces;
-  for (const BlockRange& run : runs) {
-    for (const BlockRange& piece : cut(blocks, run)) pieces.push_back(piece);
-  }
-  DiffReading reading(sessions_, sessions_.second(), job.table, blocks, pieces, old.seeds.columns,
-                      tick_);
+  DiffReading reading(reader_, job.table, old.seeds.columns, tick_);
   std::size_t at = 0;
-  auto piece = pieces.begin();
   const auto keep_until = [&](std::size_t block) {
     for (; at < block; ++at) next.copy(blocks[at], old.state->bytes(at));
   };
@@ -308,14 +274,12 @@ void DiffRound::read_ranges(const Job& job, OldState& old, const std::vector<Blo
                                &*old.state, next,
                                [&](const outbox::RowChange& change) { encoder_.change(change); });
       next.begin_range(blocks[at].begin);
-      for (; piece != pieces.end() && piece->from < run.to; ++piece) {
-        reading.begin();
-        while (const outbox::NewRow* row = reading.next()) {
-          const std::size_t before = at;
-          while (at + 1 < run.to && row->key >= blocks[at + 1].begin) ++at;
-          if (at != before) next.begin_range(blocks[at].begin);
-          merge.row(*row);
-        }
+      reading.begin(job.table.read_query(old.seeds.columns, blocks, run));
+      while (const outbox::NewRow* row = reading.next()) {
+        const std::size_t before = at;
+        while (at + 1 < run.to && row->key >= blocks[at + 1].begin) ++at;
+        if (at != before) next.begin_range(blocks[at].begin);
+        merge.row(*row);
       }
       merge.finish();
       at = run.to;

@@ -22,7 +22,6 @@
 #include "connector/diff_encoder.h"
 #include "connector/diff_messages.h"
 #include "connector/diff_schedule.h"
-#include "connector/diff_sessions.h"
 #include "connector/diff_state.h"
 #include "connector/diff_store.h"
 #include "connector/diff_work.h"
@@ -37,7 +36,7 @@ class DiffRound {
   // `before`: what the round before left; nullptr: there was none. `tick` is called often, and may
   // throw.
   DiffRound(const Config& config, const DiffStore& store, pqxx::connection& sql,
-            DiffSessions& sessions, const DiffManifest* before, std::function<void()> tick);
+            pg::SqlSession& reader, const DiffManifest* before, std::function<void()> tick);
 
   // Tables of the manifest that are not in `captured` are forgotten by it. `last`: the round's LSN
   // will be above. Returns the manifest when there is something new: a record, or a state.
@@ -53,20 +52,16 @@ class DiffRound {
     outbox::DiffTable table;
   };
   void look(const std::vector<DueTable>& due, pg::Lsn last);
-  void join();
   void compare(const Job& job, std::size_t number);
   void read_all(const Job& job, OldState& old, outbox::StateWriter& next,
                 const outbox::Seeds& seeds);
   void read_ranges(const Job& job, OldState& old, const std::vector<outbox::BlockRange>& runs,
                    outbox::StateWriter& next);
-  std::vector<outbox::BlockRange> pieces_of_all(const Job& job,
-                                                const std::vector<outbox::StateBlock>& blocks);
   bool keeps_text(const Job& job) const;
 
   const Config& config_;
   const DiffStore& store_;
-  DiffSessions& sessions_;
-  pg::SqlSession& reader_;  // the first of them
+  pg::SqlSession& reader_;
   const DiffManifest* before_;
   std::function<void()> tick_;
   DiffEncoder encoder_;

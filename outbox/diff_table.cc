@@ -155,7 +155,8 @@ std::string DiffTable::within(std::optional<std::int64_t> from_key,
   return condition.empty() ? "true" : condition;
 }
 
-std::string DiffTable::rows_query(std::uint64_t seed, const std::string& condition) const {
+std::string DiffTable::read_query(std::uint64_t seed, std::optional<std::int64_t> from_key,
+                                  std::optional<std::int64_t> below) const {
   std::string columns;
   std::string order;
   if (!keyed()) {
@@ -171,14 +172,8 @@ std::string DiffTable::rows_query(std::uint64_t seed, const std::string& conditi
     order += (order.empty() ? "" : ", ") + (column.integer ? name : text_of(name, type)) +
              (column.nullable ? " NULLS FIRST" : "");
   }
-  return fmt::format("SELECT {} FROM {} WHERE {}{} ORDER BY {}", columns, from(), condition,
-                     and_where(), order);
-}
-
-std::string DiffTable::read_query(std::uint64_t seed, std::optional<std::int64_t> from_key,
-                                  std::optional<std::int64_t> below) const {
-  const std::string condition = from_key || below ? within(from_key, below) : "true";
-  return fmt::format("COPY ({}) TO STDOUT", rows_query(seed, condition));
+  return fmt::format("COPY (SELECT {} FROM {} WHERE {}{} ORDER BY {}) TO STDOUT", columns, from(),
+                     within(from_key, below), and_where(), order);
 }
 
 std::string DiffTable::read_query(std::uint64_t seed, const std::vector<StateBlock>& blocks,
@@ -186,8 +181,6 @@ std::string DiffTable::read_query(std::uint64_t seed, const std::vector<StateBlo
   const auto [from_key, below] = keys_of(blocks, range);
   return read_query(seed, from_key, below);
 }
-
-std::string DiffTable::explain_query() const { return "EXPLAIN " + rows_query(0, "true"); }
 
 std::string DiffTable::sums_query(const std::vector<StateBlock>& blocks, std::uint64_t seed,
                                   const std::vector<BlockRange>& asked) const {

@@ -78,8 +78,6 @@ struct DiffTable {
   // The same of some of the blocks.
   std::string read_query(std::uint64_t seed, const std::vector<StateBlock>& blocks,
                          BlockRange range) const;
-  // What the server means to do to read all rows in order, for a look at it.
-  std::string explain_query() const;
   // Rows of (block, rows, sum), of the blocks that are asked for (none: of all); a block without
   // rows has none here either.
   std::string sums_query(const std::vector<StateBlock>& blocks, std::uint64_t seed,
@@ -100,7 +98,6 @@ struct DiffTable {
   std::string and_where() const;
   // Of the key: at least `from`, and below `below`.
   std::string within(std::optional<std::int64_t> from, std::optional<std::int64_t> below) const;
-  std::string rows_query(std::uint64_t seed, const std::string& condition) const;
 };
 
 // As the catalog has it. Nothing when there is no such table.

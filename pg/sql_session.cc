@@ -38,11 +38,6 @@ std::optional<std::string_view> SqlSession::copied() {
   row_.reset(buffer);
   if (length > 0) return std::string_view(buffer, static_cast<std::size_t>(length));
   if (length < -1) fail(nullptr);
-  end_copy();
-  return std::nullopt;
-}
-
-void SqlSession::end_copy() {
   while (const PgResult result{PQgetResult(connection_.get())}) {
     if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) {
       const std::string why = trimmed(PQresultErrorMessage(result.get()));
@@ -52,40 +47,8 @@ void SqlSession::end_copy() {
       throw Error("PostgreSQL: " + why, state == nullptr ? "" : state);
     }
   }
+  return std::nullopt;
 }
-
-void SqlSession::start_copy(const std::string& sql) {
-  if (PQsendQuery(connection_.get(), sql.c_str()) == 0) fail(nullptr);
-  started_ = true;
-}
-
-SqlSession::Polled SqlSession::poll_copy(std::string_view& row) {
-  PGconn* connection = connection_.get();
-  if (started_) {
-    if (PQisBusy(connection) != 0 && PQconsumeInput(connection) == 0) fail(nullptr);
-    if (PQisBusy(connection) != 0) return Polled::nothing_yet;
-    started_ = false;
-    const PgResult result(PQgetResult(connection));
-    if (PQresultStatus(result.get()) != PGRES_COPY_OUT) fail(result.get());
-  }
-  char* buffer = nullptr;
-  int length = PQgetCopyData(connection, &buffer, 1);
-  if (length == 0) {
-    if (PQconsumeInput(connection) == 0) fail(nullptr);
-    length = PQgetCopyData(connection, &buffer, 1);
-  }
-  row_.reset(buffer);
-  if (length == 0) return Polled::nothing_yet;
-  if (length < -1) fail(nullptr);
-  if (length == -1) {
-    end_copy();
-    return Polled::end;
-  }
-  row = {buffer, static_cast<std::size_t>(length)};
-  return Polled::row;
-}
-
-int SqlSession::socket() const { return PQsocket(connection_.get()); }
 
 void SqlSession::abandon_copy() {
   cancel();

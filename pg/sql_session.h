@@ -27,12 +27,6 @@ class SqlSession {
   // break, and is valid until the next call.
   void begin_copy(const std::string& sql);
   std::optional<std::string_view> copied();
-  // The same without waiting, for several sessions at a time: start_copy(), then poll_copy() again
-  // whenever socket() has something to read, until there is nothing left.
-  void start_copy(const std::string& sql);
-  enum class Polled { row, nothing_yet, end };
-  Polled poll_copy(std::string_view& row);
-  int socket() const;
   // Instead of reading to the end. The transaction is aborted by it.
   void abandon_copy();
 
@@ -42,12 +36,10 @@ class SqlSession {
  private:
   explicit SqlSession(PgConnection connection);
   [[noreturn]] void fail(const PGresult* result) const;
-  void end_copy();
 
   PgConnection connection_;
   std::unique_ptr<PGcancel, Closer<PQfreeCancel>> cancel_;
   CopyBuffer row_;
-  bool started_ = false;  // by start_copy(), and the server has not answered yet
 };
 
 // A cell of a result, as it is.

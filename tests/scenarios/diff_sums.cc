@@ -1,6 +1,5 @@
-// Snapshot-diff of tables that are big enough for a sample of their sums, and for two sessions:
-// whatever part of the table has changed, and whether it was asked for or read, the stream is the
-// table.
+// Snapshot-diff of tables that are big enough for a sample of their sums: whatever part of the
+// table has changed, and whether it was asked for or read, the stream is the table.
 #include "tests/scenarios/diff_rig.h"
 
 namespace scenarios {
@@ -85,33 +84,6 @@ TEST_F(DiffSampled, AKeyWithoutAnIndexIsNeitherSampledNorReadInManyRanges) {
   exec("UPDATE big SET v = 2 WHERE id = 100000");
   round();
   EXPECT_EQ(read(), "ranges");
-  expect_folds();
-}
-
-// One session is as good as two, but for the time.
-TEST_F(DiffSampled, ReadsByOneSessionWhereTheRoleMayHaveNoMore) {
-  exec("CREATE ROLE reader LOGIN CONNECTION LIMIT 3");
-  big_table();
-  exec("GRANT SELECT ON big TO reader; UPDATE big SET v = 1 WHERE id % 100 = 0");
-  settings().set_string("source", "dsn", postgres_.conninfo("reader"));
-  const std::string log = round();
-  EXPECT_TRUE(says(log, "the round is read by one session alone")) << log;
-  EXPECT_EQ(read(), "all");
-  expect_folds();
-}
-
-TEST_F(DiffSampled, ReadsByTwoSessionsOnAStandby) {
-  big_table();
-  exec("UPDATE big SET v = 1 WHERE id % 100 = 0; CHECKPOINT");
-  postgres_.stop();
-  const auto standby = postgres_.clone();
-  standby->be_standby();
-  standby->start();
-  settings().set_string("source", "dsn", standby->conninfo("postgres"));
-  const std::string log = round();
-  EXPECT_FALSE(says(log, "one session alone")) << log;
-  postgres_.start();
-  EXPECT_EQ(read(), "all");
   expect_folds();
 }
 
