@@ -7,39 +7,29 @@
 #include <charconv>
 #include <chrono>
 
+#include "connector/diff_reading.h"
+#include "connector/diff_sums.h"
 #include "connector/failpoint.h"
 #include "connector/stop.h"
 #include "connector/terminal.h"
-#include "connector/work_progress.h"
-#include "outbox/sort_key.h"
-#include "pg/copy_text.h"
 #include "pg/error.h"
 
 namespace connector {
 namespace {
 
+using outbox::BlockRange;
 using outbox::DiffTable;
-using outbox::HashSum;
 using outbox::StateBlock;
 using pg::cell;
 
-constexpr std::uint64_t smallest_block = 1024;     // rows
-constexpr std::uint64_t most_blocks = 16384;       // of a table: they bound what is in memory
-constexpr std::uint64_t worth_ranges_divisor = 4;  // more changed blocks than 1/4: all is read
-constexpr unsigned rows_a_tick = 256;
+constexpr std::uint64_t smallest_block = 1024;  // rows
+constexpr std::uint64_t most_blocks = 16384;    // of a table: they bound what is in memory
 
 template <class Number>
 Number number(std::string_view text) {
   Number value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
-}
-
-HashSum sum_of(std::string_view text) {
-  const bool negative = text.starts_with('-');
-  HashSum sum = 0;
-  for (const char c : text.substr(negative ? 1 : 0)) sum = sum * 10 + (c - '0');
-  return negative ? -sum : sum;
 }
 
 // What a filter says of a row that it fails on may quote the row.
@@ -172,45 +162,15 @@ std::optional<DiffManifest> DiffRound::run(const std::vector<DueTable>& due,
   return next_;
 }
 
-// Where the statistics say that the changes are all over the table, its sums would only tell so.
-bool DiffRound::worth_asking(const Job& job, const OldState& old, const DiffManifest::Table& entry,
-                             std::optional<std::uint64_t> scattered) const {
-  if (!hashes_agree_ || !old.same_columns) return false;
-  if (!job.table.ranged() || !scattered || *scattered < entry.scattered) return true;
-  return (*scattered - entry.scattered) * worth_ranges_divisor < old.state->blocks().size() + 16;
-}
-
-std::optional<std::vector<bool>> DiffRound::changed_blocks(const Job& job, const OldState& old) {
-  const std::vector<StateBlock>& blocks = old.state->blocks();
-  const pg::PgResult sums = reader_.exec(job.table.sums_query(blocks, old.seeds.columns));
-  if (!job.table.ranged() || blocks.size() < 2) {
-    HashSum sum = 0;
-    for (const StateBlock& block : blocks) sum += block.sum;
-    const bool empty = PQntuples(sums.get()) == 0;
-    const std::uint64_t rows = empty ? 0 : number<std::uint64_t>(cell(sums, 0, 1));
-    const bool same =
-        rows == old.state->rows() && (empty ? HashSum{0} : sum_of(cell(sums, 0, 2))) == sum;
-    return std::vector<bool>(std::max<std::size_t>(blocks.size(), 1), !same);
-  }
-  std::vector<bool> changed(blocks.size(), true);
-  for (int i = 0; i < PQntuples(sums.get()); ++i) {
-    const auto block = number<std::size_t>(cell(sums, i, 0));
-    changed.at(block) = number<std::uint64_t>(cell(sums, i, 1)) != blocks[block].rows ||
-                        sum_of(cell(sums, i, 2)) != blocks[block].sum;
-  }
-  return changed;
-}
-
 void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   const auto began = std::chrono::steady_clock::now();
   DiffManifest::Table& entry = next_.tables[job.due->name];
   OldState old = open_state(store_, job.table, entry, probe_);
   const DiffSettings& settings = *job.due->config->diff;
-  const auto scattered = outbox::scattered_changes(reader_, job.table);
   std::optional<std::vector<bool>> changed;
-  if (old.state && worth_asking(job, old, entry, scattered) && old.keeps_text == keeps_text(job)) {
+  if (old.state && hashes_agree_ && old.same_columns && old.keeps_text == keeps_text(job)) {
     try {
-      changed = changed_blocks(job, old);
+      changed = changed_blocks(reader_, job.table, old);
     } catch (const pg::Error& error) {
       fail_filtered(job.table, error);
     }
@@ -221,20 +181,19 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   const auto finish = [&] {
     done.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   };
-  const auto differing =
-      changed ? static_cast<std::size_t>(std::count(changed->begin(), changed->end(), true)) : 0;
-  if (changed && differing == 0) {
+  if (changed && std::find(changed->begin(), changed->end(), true) == changed->end()) {
     done.rows = old.state->rows();
     done.read = "nothing";
     finish();
     return;
   }
   if (!check(old, job.table)) changed.reset();
-  const bool ranges = changed && job.table.ranged() && old.state->blocks().size() > 1 &&
-                      old.state->blocks().size() <= 2 * most_blocks &&
-                      differing * worth_ranges_divisor <= changed->size();
+  std::optional<std::vector<BlockRange>> runs;
+  if (changed && old.state->blocks().size() <= 2 * most_blocks) {
+    runs = runs_to_read(job.table, *changed);
+  }
   const bool keep = keeps_text(job);
-  const outbox::Seeds seeds = ranges ? old.seeds : (old.state ? old.seeds : outbox::draw_seeds());
+  const outbox::Seeds seeds = old.state ? old.seeds : outbox::draw_seeds();
   const auto rows = static_cast<double>(old.state ? old.state->rows() : 0);
   const auto per_block =
       std::max(smallest_block,
@@ -244,8 +203,8 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   const std::string state = DiffStore::state_name(lsn_, number_of_table);
   outbox::StateWriter next(store_.state_file(state), state_head(job.table, seeds, keep, probe_),
                            per_block);
-  if (ranges) {
-    read_ranges(job, old, *changed, next);
+  if (runs) {
+    read_ranges(job, old, *runs, next);
   } else {
     read_all(job, old, next, seeds);
   }
@@ -257,7 +216,6 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   }
   entry.state = state;
   entry.restart = false;
-  entry.scattered = scattered.value_or(0);
   anything_ = true;
   const DiffEncoder::Counts& counts = encoder_.counts();
   done.rows = next.rows();
@@ -265,45 +223,8 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   done.updates = counts.updates;
   done.deletes = counts.deletes;
   done.snapshots = counts.snapshots;
-  done.read = ranges ? "ranges" : "all";
+  done.read = runs ? "ranges" : "all";
   finish();
-}
-
-template <class Row>
-void DiffRound::copy(const Job& job, const std::string& query, std::uint64_t seed, Row row) {
-  const DiffTable& table = job.table;
-  std::string key;
-  unsigned since_tick = 0;
-  std::uint64_t rows = 0;
-  WorkProgress progress(fmt::format("reading table {}", table.name()), "rows",
-                        static_cast<std::uint64_t>(table.estimated_rows));
-  reader_.begin_copy(query);
-  while (auto line = reader_.copied()) {
-    if (++since_tick >= rows_a_tick) {
-      since_tick = 0;
-      rows += rows_a_tick;
-      progress.report(rows);
-      tick_();
-    }
-    pass(Failpoint::diff_reading);
-    std::string_view text = *line;
-    if (text.ends_with('\n')) text.remove_suffix(1);
-    outbox::NewRow read;
-    key.clear();
-    if (!table.keyed()) {
-      const std::size_t end = text.find('\t');
-      read.server_hash = number<std::int64_t>(text.substr(0, end));
-      outbox::append_integer(key, read.server_hash);
-      text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    } else {
-      pg::split_copy_line(text, table.relation.columns.size(), unescaped_, row_);
-      table.key_of(row_, key);
-      read.server_hash = table.hasher(row_, seed);
-    }
-    read.key = key;
-    read.text = text;
-    row(read);
-  }
 }
 
 void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& next,
@@ -324,9 +245,10 @@ void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& nex
                                encoder_.snapshot(change.text);
                              }
                            });
+  DiffReading reading(reader_, job.table, seeds.columns, tick_);
   try {
-    copy(job, job.table.read_query(seeds.columns), seeds.columns,
-         [&](const outbox::NewRow& row) { merge.row(row); });
+    reading.begin(job.table.read_query(seeds.columns));
+    while (const outbox::NewRow* row = reading.next()) merge.row(*row);
   } catch (const pg::Error& error) {
     fail_filtered(job.table, error);
   } catch (const outbox::AmbiguousKey&) {
@@ -336,42 +258,38 @@ void DiffRound::read_all(const Job& job, OldState& old, outbox::StateWriter& nex
   if (as_snapshot) encoder_.complete(encoder_.counts().snapshots);
 }
 
-// Neighbours are read at once.
-void DiffRound::read_ranges(const Job& job, OldState& old, const std::vector<bool>& changed,
+void DiffRound::read_ranges(const Job& job, OldState& old, const std::vector<BlockRange>& runs,
                             outbox::StateWriter& next) {
   const std::vector<StateBlock>& blocks = old.state->blocks();
-  for (std::size_t from = 0; from < blocks.size();) {
-    if (!changed[from]) {
-      next.copy(blocks[from], old.state->bytes(from));
-      ++from;
-      continue;
+  DiffReading reading(reader_, job.table, old.seeds.columns, tick_);
+  std::size_t at = 0;
+  const auto keep_until = [&](std::size_t block) {
+    for (; at < block; ++at) next.copy(blocks[at], old.state->bytes(at));
+  };
+  try {
+    for (const BlockRange& run : runs) {
+      keep_until(run.from);
+      old.state->begin(run.from, run.to);
+      outbox::TableMerge merge({.seeds = old.seeds, .keyed = true, .keep_text = keeps_text(job)},
+                               &*old.state, next,
+                               [&](const outbox::RowChange& change) { encoder_.change(change); });
+      next.begin_range(blocks[at].begin);
+      reading.begin(job.table.read_query(old.seeds.columns, blocks, run));
+      while (const outbox::NewRow* row = reading.next()) {
+        const std::size_t before = at;
+        while (at + 1 < run.to && row->key >= blocks[at + 1].begin) ++at;
+        if (at != before) next.begin_range(blocks[at].begin);
+        merge.row(*row);
+      }
+      merge.finish();
+      at = run.to;
     }
-    std::size_t to = from;
-    while (to < blocks.size() && changed[to]) ++to;
-    std::optional<std::int64_t> first;
-    std::optional<std::int64_t> below;
-    if (from > 0) first = outbox::integer_of(blocks[from].begin);
-    if (to < blocks.size()) below = outbox::integer_of(blocks[to].begin);
-    old.state->begin(from, to);
-    outbox::TableMerge merge({.seeds = old.seeds, .keyed = true, .keep_text = keeps_text(job)},
-                             &*old.state, next,
-                             [&](const outbox::RowChange& change) { encoder_.change(change); });
-    next.begin_range(blocks[from].begin);
-    std::size_t block = from;
-    try {
-      copy(job, job.table.read_query(old.seeds.columns, first, below), old.seeds.columns,
-           [&](const outbox::NewRow& row) {
-             const std::size_t before = block;
-             while (block + 1 < to && row.key >= blocks[block + 1].begin) ++block;
-             if (block != before) next.begin_range(blocks[block].begin);
-             merge.row(row);
-           });
-    } catch (const outbox::AmbiguousKey&) {
-      refuse_key(job.table);
-    }
-    merge.finish();
-    from = to;
+  } catch (const pg::Error& error) {
+    fail_filtered(job.table, error);
+  } catch (const outbox::AmbiguousKey&) {
+    refuse_key(job.table);
   }
+  keep_until(blocks.size());
 }
 
 }  // namespace connector

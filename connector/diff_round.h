@@ -4,8 +4,8 @@
 //                                                              └────▶ {LSN}.round
 //
 // A table whose sums are those of its state is not read. Of one with an integer key only the ranges
-// are read whose sums differ, unless they are so many, or the server's statistics let expect so
-// many, that reading all of it once is cheaper.
+// are read whose sums differ, or of which no sum was asked for (connector/diff_sums.h), unless they
+// are so many that reading all of it is cheaper.
 //
 // Nothing of a round is published before all of it is on the disk, so it may fail anywhere.
 #pragma once
@@ -53,16 +53,10 @@ class DiffRound {
   };
   void look(const std::vector<DueTable>& due, pg::Lsn last);
   void compare(const Job& job, std::size_t number);
-  // Which blocks differ; nothing: not known.
-  std::optional<std::vector<bool>> changed_blocks(const Job& job, const OldState& old);
-  bool worth_asking(const Job& job, const OldState& old, const DiffManifest::Table& entry,
-                    std::optional<std::uint64_t> scattered) const;
   void read_all(const Job& job, OldState& old, outbox::StateWriter& next,
                 const outbox::Seeds& seeds);
-  void read_ranges(const Job& job, OldState& old, const std::vector<bool>& changed,
+  void read_ranges(const Job& job, OldState& old, const std::vector<outbox::BlockRange>& runs,
                    outbox::StateWriter& next);
-  template <class Row>
-  void copy(const Job& job, const std::string& query, std::uint64_t seed, Row row);
   bool keeps_text(const Job& job) const;
 
   const Config& config_;
@@ -81,8 +75,6 @@ class DiffRound {
   std::int64_t probe_ = 0;  // of the server's hashes
   bool hashes_agree_ = false;
   std::map<std::string, DiffWork::Table> done_;
-  std::string unescaped_;
-  std::vector<pg::Value> row_;
 };
 
 }  // namespace connector

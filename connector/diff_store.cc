@@ -29,10 +29,7 @@ constexpr std::string_view new_end = ".new";
 std::string DiffManifest::to_json() const {
   nlohmann::ordered_json of_tables = nlohmann::ordered_json::object();
   for (const auto& [name, table] : tables) {
-    of_tables[name] = {{"state", table.state},
-                       {"shape", table.shape},
-                       {"scattered", table.scattered},
-                       {"restart", table.restart}};
+    of_tables[name] = {{"state", table.state}, {"shape", table.shape}, {"restart", table.restart}};
   }
   const nlohmann::ordered_json json{{"lsn", to_string(lsn)},
                                     {"parent", to_string(parent)},
@@ -53,7 +50,6 @@ DiffManifest DiffManifest::parse(std::string_view text) {
     for (const auto& [name, table] : json.at("tables").items()) {
       manifest.tables[name] = {.state = table.at("state").get<std::string>(),
                                .shape = table.at("shape").get<std::string>(),
-                               .scattered = table.at("scattered").get<std::uint64_t>(),
                                .restart = table.at("restart").get<bool>()};
     }
     return manifest;

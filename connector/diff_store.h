@@ -23,10 +23,9 @@ namespace connector {
 
 struct DiffManifest {
   struct Table {
-    std::string state;            // its file; empty: none yet
-    std::string shape;            // that was announced; empty: none
-    std::uint64_t scattered = 0;  // the server's count of updates and deletes at that time
-    bool restart = false;         // the state is of no use: the table begins again
+    std::string state;     // its file; empty: none yet
+    std::string shape;     // that was announced; empty: none
+    bool restart = false;  // the state is of no use: the table begins again
   };
   pg::Lsn lsn;
   pg::Lsn parent;                       // the round before; invalid: none

@@ -41,6 +41,7 @@ struct KeyColumn {
   std::size_t place = 0;  // among the relation's columns
   bool integer = false;
   bool nullable = false;
+  bool indexed = false;  // a range of it is found without reading the table
   friend bool operator==(const KeyColumn&, const KeyColumn&) = default;
 };
 
@@ -74,8 +75,16 @@ struct DiffTable {
   // Of a ranged table from `from` on and below `below`.
   std::string read_query(std::uint64_t seed, std::optional<std::int64_t> from = std::nullopt,
                          std::optional<std::int64_t> below = std::nullopt) const;
-  // Rows of (block, rows, sum).
-  std::string sums_query(const std::vector<StateBlock>& blocks, std::uint64_t seed) const;
+  // The same of some of the blocks.
+  std::string read_query(std::uint64_t seed, const std::vector<StateBlock>& blocks,
+                         BlockRange range) const;
+  // Rows of (block, rows, sum), of the blocks that are asked for (none: of all); a block without
+  // rows has none here either.
+  std::string sums_query(const std::vector<StateBlock>& blocks, std::uint64_t seed,
+                         const std::vector<BlockRange>& asked = {}) const;
+  // The same of single blocks, each found by the key's index; none of them the first or the last.
+  std::string sample_query(const std::vector<StateBlock>& blocks, std::uint64_t seed,
+                           const std::vector<std::size_t>& sampled) const;
   // One number, which probe_hash() must give: else the server's hashes are not used.
   static std::string probe_query(std::uint64_t seed);
   static std::int64_t probe_hash(std::uint64_t seed);
@@ -86,14 +95,13 @@ struct DiffTable {
  private:
   std::string from() const;
   std::string row_hash(std::uint64_t seed) const;
+  std::string and_where() const;
+  // Of the key: at least `from`, and below `below`.
+  std::string within(std::optional<std::int64_t> from, std::optional<std::int64_t> below) const;
 };
 
 // As the catalog has it. Nothing when there is no such table.
 std::optional<DiffTable> diff_table(pg::SqlSession& sql, const std::string& schema,
                                     const std::string& name, const DiffChoice& choice);
-
-// Roughly how many rows were updated and deleted there, by the server's statistics; nothing where
-// it keeps none (a standby).
-std::optional<std::uint64_t> scattered_changes(pg::SqlSession& sql, const DiffTable& table);
 
 }  // namespace outbox

@@ -36,6 +36,12 @@ struct StateBlock {
   HashSum sum = 0;
 };
 
+// Blocks [from, to).
+struct BlockRange {
+  std::size_t from = 0, to = 0;
+  friend bool operator==(const BlockRange&, const BlockRange&) = default;
+};
+
 class StateWriter {
  public:
   StateWriter(const std::string& path, std::string_view head, std::uint64_t rows_per_block);

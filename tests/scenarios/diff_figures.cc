@@ -20,10 +20,20 @@ class DiffFigures : public Diff {
     work();
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
   }
-  // The better of two, since the first may read from the disk.
-  double copy_seconds() {
-    const auto copy = [this] { exec("COPY t TO '/dev/null'"); };
-    return std::min(seconds_of(copy), seconds_of(copy));
+  // As a client gets it, which a reader of the table cannot do without, and as the server throws it
+  // away itself. Of each the better of two, since the first may read from the disk.
+  struct Copies {
+    double to_client, to_null;
+  };
+  Copies copy_seconds() {
+    const auto best_of = [this](const char* sql) {
+      const auto once = [&] { PgSession(postgres_.conninfo()).copy_out(sql); };
+      return std::min(seconds_of(once), seconds_of(once));
+    };
+    const Copies copies{best_of("COPY t TO STDOUT"), best_of("COPY t TO '/dev/null'")};
+    std::cout << "COPY: " << copies.to_client << " s to a client, " << copies.to_null
+              << " s to /dev/null" << std::endl;
+    return copies;
   }
   double round_seconds() {
     return seconds_of([this] {
@@ -44,8 +54,9 @@ class DiffFigures : public Diff {
     }
   }
   nlohmann::json table_status() { return status().at("diff").at("tables").at(0); }
-  void print(const char* what, double round, double copy) {
-    std::cout << what << ": " << round << " s, " << round / copy << " x COPY; read "
+  void print(const char* what, double round, const Copies& copies) {
+    std::cout << what << ": " << round << " s, " << round / copies.to_client << " x COPY ("
+              << round / copies.to_null << " x that to /dev/null); read "
               << table_status().at("read") << std::endl;
   }
 
@@ -63,8 +74,8 @@ TEST_F(DiffFigures, OfABigTable) {
       "'2026-01-01'::timestamptz + i * interval '1 second' FROM generate_series(1, " +
       std::to_string(rows) + ") i");
   exec("VACUUM (ANALYZE, FREEZE) t");
-  const double copy = copy_seconds();
-  std::cout << rows << " rows, COPY: " << copy << " s" << std::endl;
+  std::cout << rows << " rows" << std::endl;
+  const Copies copy = copy_seconds();
   print("the first round", round_seconds(), copy);
   print("nothing changed", round_seconds(), copy);
   EXPECT_EQ(table_status().at("read"), "nothing");
@@ -72,7 +83,7 @@ TEST_F(DiffFigures, OfABigTable) {
   exec("SELECT pg_stat_force_next_flush()");
   exec("SELECT 1");
   exec("VACUUM (ANALYZE) t");
-  const double scattered_copy = copy_seconds();
+  const Copies scattered_copy = copy_seconds();
   print("1 % changed, everywhere", round_seconds(), scattered_copy);
   EXPECT_EQ(table_status().at("updates"), rows / 100);
   print("nothing changed after that", round_seconds(), scattered_copy);

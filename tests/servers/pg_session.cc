@@ -102,6 +102,15 @@ void PgSession::copy_in(const std::string& copy_sql, const std::string& data) {
   }
 }
 
+void PgSession::copy_out(const std::string& copy_sql) {
+  run(copy_sql);
+  char* data = nullptr;
+  while (PQgetCopyData(connection_.get(), &data, 0) > 0) PQfreemem(data);
+  while (const Result result{PQgetResult(connection_.get())}) {
+    if (PQresultStatus(result.get()) != PGRES_COMMAND_OK) fail(result.get(), copy_sql);
+  }
+}
+
 void PgSession::for_each(const std::string& sql, const std::function<void(const SqlRow&)>& visit) {
   if (PQsendQuery(connection_.get(), sql.c_str()) != 1 ||
       PQsetSingleRowMode(connection_.get()) != 1) {

@@ -37,6 +37,7 @@ class PgSession {
   std::string value(const std::string& sql);  // of the first column of the first row; NULL is ""
   std::string error_state(const std::string& sql);  // "" when it succeeds, else the SQLSTATE
   void copy_in(const std::string& copy_sql, const std::string& data);
+  void copy_out(const std::string& copy_sql);  // thrown away as it comes
   // Row by row, so that large results need no memory.
   void for_each(const std::string& sql, const std::function<void(const SqlRow&)>& visit);
   bool alive() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
