@@ -143,6 +143,7 @@ std::string DiffTable::row_hash(std::uint64_t seed) const {
 
 std::string DiffTable::within(std::optional<std::int64_t> from_key,
                               std::optional<std::int64_t> below) const {
+  if (!from_key && !below) return "true";
   const std::string name = quote_name(relation.columns[key[0].place].name);
   std::string condition;
   if (from_key) {
@@ -152,7 +153,7 @@ std::string DiffTable::within(std::optional<std::int64_t> from_key,
     condition += fmt::format("{}{} OPERATOR(pg_catalog.<) '{}'::pg_catalog.int8",
                              from_key ? " AND " : "", name, *below);
   }
-  return condition.empty() ? "true" : condition;
+  return condition;
 }
 
 std::string DiffTable::read_query(std::uint64_t seed, std::optional<std::int64_t> from_key,

@@ -55,7 +55,8 @@ void PgSession::fail(const PGresult* result, std::string_view sql) const {
 PgSession::Result PgSession::run(const std::string& sql) {
   Result result(PQexec(connection_.get(), sql.c_str()));
   const auto status = PQresultStatus(result.get());
-  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_COPY_IN) {
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_COPY_IN &&
+      status != PGRES_COPY_OUT) {
     fail(result.get(), sql);
   }
   return result;
