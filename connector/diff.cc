@@ -59,7 +59,7 @@ class DiffRun {
               return format_.headers(held.op, id, held.event_subject);
             },
             [this](const Message& message) { send(message); }) {
-    require_same_server();
+    require_same_server(config, session, reader_);
   }
 
   SlotlessEnded run(bool once) {
@@ -78,18 +78,6 @@ class DiffRun {
   }
 
  private:
-  // With several hosts in source.dsn, the tables might be read elsewhere than where the lock is.
-  void require_same_server() {
-    const pg::PgResult held = reader_.exec(
-        fmt::format("SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = {0} "
-                    "AND objsubid = 1 AND classid::bigint = ({1}::bigint >> 32) & 4294967295 "
-                    "AND objid::bigint = {1}::bigint & 4294967295",
-                    session_.lock.pid(), writer_lock_key(config_)));
-    if (PQntuples(held.get()) == 0) {
-      throw pg::Error("the two sessions have come to different servers", "");
-    }
-  }
-
   // ------------------------------------------------------------------------------- where to go on
 
   // What is in the folder, what is saved, and what the stream has.
@@ -277,7 +265,7 @@ class DiffRun {
         writer_.alone(message.record);
       }
     } catch (const Stop&) {
-      outlet_.drain();  // it holds up none before it
+      outlet_.store_what_is_before();
       throw;
     }
   }
@@ -322,14 +310,17 @@ class DiffRun {
       before.emplace();
       for (const DueTable& table : schedule_.captured()) before->tables[table.name].restart = true;
     }
-    DiffRound round(config_, store_, *session_.sql, reader_, before ? &*before : nullptr, [this] {
+    const auto tick = [this] {
       if (wakeup_.stop_requested()) throw Interrupted();
       outlet_.keep_alive();
-    });
+    };
+    reader_.when_idle(tick);
+    DiffRound round(config_, store_, *session_.sql, reader_, before ? &*before : nullptr, tick);
     std::optional<DiffManifest> made;
     try {
       made = round.run(due, schedule_.names(), last);
     } catch (const Interrupted&) {
+      reader_.cancel();
       return false;
     }
     for (const auto& [name, table] : round.tables()) work_.tables[name] = table;

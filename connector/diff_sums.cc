@@ -95,6 +95,7 @@ std::vector<bool> changed_blocks(pg::SqlSession& sql, const DiffTable& table, co
       table.key[0].indexed && !sampled.empty()) {
     clear_same(sql.exec(table.sample_query(blocks, seed, sampled)), blocks, changed);
     std::vector<bool> samples;
+    samples.reserve(sampled.size());
     for (const std::size_t block : sampled) samples.push_back(changed[block]);
     asked = asked_blocks(blocks.size(), samples);
   }

@@ -53,6 +53,7 @@ Poll::Poll(const Config& config, SlotlessSession& session, Wakeup& wakeup)
       poller_(outbox::Poller::open(config.source.dsn)),
       outlet_(config, session, wakeup),
       next_report_(Clock::now() + report_interval) {
+  poller_.when_idle([this] { outlet_.keep_alive(); });
   if (!poller_.same_server(session.lock.pid(), writer_lock_key(config))) {
     throw pg::Error("the two sessions have come to different servers", "");
   }
@@ -173,6 +174,7 @@ bool Poll::publish_table(std::size_t table, std::uint64_t number,
   const auto range = work_.range(work_.tables[table], number);
   if (outbox == nullptr || !range) return true;
   while (true) {
+    outlet_.flush();
     poller_.begin(outbox->table(), *range, after_id, rows_at_once);
     std::uint64_t rows = 0;
     while (const auto row = poller_.next()) {
@@ -237,7 +239,7 @@ bool Poll::publish_row(const PolledOutbox& outbox, const pg::Row& row, std::uint
 
 void Poll::refuse(const PolledOutbox& outbox, std::uint64_t number, const std::string& why,
                   const char* way_out) {
-  outlet_.drain();  // it holds up none before it
+  outlet_.store_what_is_before();
   throw Stop(Exit::precondition,
              fmt::format("{}, event {} of batch {}: it cannot be published: {}",
                          outbox_name(outbox.config()), row_ + 1, number, why),

@@ -81,18 +81,25 @@ Pump::Ended Pump::run() {
   }
 }
 
-// A change that cannot be published holds up none before it.
+// A change that cannot be published holds up none before it (but what waits to learn whether it is
+// its transaction's last).
 void Pump::store_what_is_before() {
   const auto deadline = Clock::now() + drain_limit;
+  std::string why = "the stream is slow";
   try {
     for (auto now = Clock::now(); publisher_.in_flight() > 0 && now < deadline;
          now = Clock::now()) {
       settle(now);
-      wait(now);
+      publisher_.flush();
+      pollfd acks{.fd = publisher_.socket(), .events = publisher_.events(), .revents = 0};
+      if (publisher_.in_flight() > 0) poll(&acks, 1, 50);
     }
   } catch (const std::exception& failure) {
-    spdlog::warn("{} messages are without an ack: {}", publisher_.in_flight(), failure.what());
+    why = failure.what();
   }
+  if (publisher_.in_flight() == 0) return;
+  spdlog::warn("{} messages are still without an ack, and will be sent again: {}",
+               publisher_.in_flight(), why);
 }
 
 Pump::Ended Pump::loop() {

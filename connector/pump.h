@@ -4,7 +4,7 @@
 //        ▲                                                              │ acks
 //        └── status ◀─ confirm ◀─ save ◀─ replay window ◀─ frontier ◀───┘
 //
-// One thread does all of it; nats.c's threads only record acks. When the window is full the loop
+// One thread does all of it. When the window is full the loop
 // stops reading, and TCP carries the pressure back to the walsender; status updates go on.
 //
 // Save before confirm: Postgres is told that it may forget up to C only after a position with C

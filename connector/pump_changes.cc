@@ -283,6 +283,7 @@ void Pump::announce(Table& table, const pg::Relation& relation, pg::Position pos
     case ShapeLog::Row::unannounced:
       // Stored without one. (A replay reads all again, and announces where it did before.)
       if (!session_.replay && position <= session_.reread.anchor().change) return;
+      publisher_.flush();  // announcing waits
       session_.announce(*table.announcements, {position, table.shape, table.full_key});
       pass(Failpoint::shape_saved);
       break;
@@ -360,6 +361,7 @@ Pump::Table Pump::make_table(const pg::Relation& relation, pg::Position position
   table.selected = config != nullptr;
   table.joined = session_.joined.places(relation.schema, relation.name);
   if (table.selected) {
+    publisher_.flush();  // the catalog may have to be waited for
     table.gate =
         TableGate(*config, relation, config_.source.publication, *session_.sql, change_lsn_, xid_);
     table.announcements = &session_.shapes.of(quoted_name(relation.schema, relation.name));

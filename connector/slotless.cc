@@ -261,6 +261,14 @@ bool Outlet::drain() {
   }
 }
 
+void Outlet::store_what_is_before() noexcept {
+  try {
+    drain();
+  } catch (const std::exception& failure) {
+    spdlog::warn("{} messages are without an ack: {}", publisher_.in_flight(), failure.what());
+  }
+}
+
 void Outlet::settle() {
   if (session_.nats->lost()) {
     throw publisher::Error(publisher::Failure::unavailable, "the connection to NATS was lost");
@@ -334,6 +342,18 @@ std::int64_t writer_lock_key(const Config& config) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
   }
   return static_cast<std::int64_t>(hash);
+}
+
+void require_same_server(const Config& config, const SlotlessSession& session,
+                         pg::SqlSession& reader) {
+  const pg::PgResult held = reader.exec(
+      fmt::format("SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = {0} "
+                  "AND objsubid = 1 AND classid::bigint = ({1}::bigint >> 32) & 4294967295 "
+                  "AND objid::bigint = {1}::bigint & 4294967295",
+                  session.lock.pid(), writer_lock_key(config)));
+  if (PQntuples(held.get()) == 0) {
+    throw pg::Error("the two sessions have come to different servers", "");
+  }
 }
 
 }  // namespace connector

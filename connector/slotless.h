@@ -24,6 +24,7 @@
 #include "connector/slotless_position.h"
 #include "connector/wakeup.h"
 #include "pg/catalog.h"
+#include "pg/sql_session.h"
 #include "pg/writer_lock.h"
 #include "publisher/connection.h"
 #include "publisher/key_value.h"
@@ -64,6 +65,10 @@ class Outlet {
   void settle();
   // Instead of settle(), where work goes on that does not need NATS.
   void keep_alive() { publisher_.keep_alive(); }
+  void flush() { publisher_.flush(); }
+  // drain() before a stop by what cannot be published, which holds up none before it. Says when it
+  // was not enough, and does not throw.
+  void store_what_is_before() noexcept;
 
   std::uint64_t sent() const { return publisher_.sent(); }
   std::uint64_t stored() const { return stored_; }
@@ -115,5 +120,10 @@ SlotlessObserved observe_database(const Config& config, const std::string& captu
 
 // The writer's lock of this configuration.
 std::int64_t writer_lock_key(const Config& config);
+
+// With several hosts in source.dsn, `reader` might have come elsewhere than where the lock is.
+// Throws pg::Error.
+void require_same_server(const Config& config, const SlotlessSession& session,
+                         pg::SqlSession& reader);
 
 }  // namespace connector

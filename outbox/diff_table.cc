@@ -13,9 +13,7 @@ namespace outbox {
 namespace {
 
 using How = RowHasher::How;
-using pg::cell;
 using pg::quote_name;
-using pg::quote_text;
 
 // Their cast to text is their output function.
 constexpr std::uint32_t cast_types[] = {17,   19,   25,   114,  700,  701,  1043, 1082,

@@ -25,8 +25,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "pg/change.h"
@@ -52,6 +54,8 @@ struct Range {
 class Poller {
  public:
   static Poller open(const std::string& dsn);
+  // See SqlSession.
+  void when_idle(std::function<void()> idle) { session_.when_idle(std::move(idle)); }
 
   // Whether the session that holds the advisory lock is one of this server.
   bool same_server(int pid, std::int64_t key);

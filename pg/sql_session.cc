@@ -1,5 +1,7 @@
 #include "pg/sql_session.h"
 
+#include <poll.h>
+
 #include <array>
 
 #include "pg/connect.h"
@@ -15,8 +17,31 @@ SqlSession SqlSession::open(const std::string& dsn) {
 SqlSession::SqlSession(PgConnection connection)
     : connection_(std::move(connection)), cancel_(PQgetCancel(connection_.get())) {}
 
+// The last result, or the first that begins a COPY.
+PgResult SqlSession::run(const std::string& sql) {
+  if (PQsendQuery(connection_.get(), sql.c_str()) != 1) fail(nullptr);
+  PgResult last;
+  while (true) {
+    while (PQisBusy(connection_.get()) != 0) wait();
+    PgResult result(PQgetResult(connection_.get()));
+    if (!result) return last;
+    last = std::move(result);
+    if (PQresultStatus(last.get()) == PGRES_COPY_OUT) return last;
+  }
+}
+
+// Until something has come in.
+void SqlSession::wait() {
+  constexpr int second = 1000;
+  pollfd waiting{.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
+  while (poll(&waiting, 1, idle_ ? second : -1) <= 0) {
+    if (idle_) idle_();
+  }
+  if (PQconsumeInput(connection_.get()) != 1) fail(nullptr);
+}
+
 PgResult SqlSession::exec(const std::string& sql) {
-  PgResult result(PQexec(connection_.get(), sql.c_str()));
+  PgResult result = run(sql);
   const auto status = PQresultStatus(result.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) fail(result.get());
   return result;
@@ -28,13 +53,14 @@ void SqlSession::parse(const std::string& sql) {
 }
 
 void SqlSession::begin_copy(const std::string& sql) {
-  const PgResult result(PQexec(connection_.get(), sql.c_str()));
+  const PgResult result = run(sql);
   if (PQresultStatus(result.get()) != PGRES_COPY_OUT) fail(result.get());
 }
 
 std::optional<std::string_view> SqlSession::copied() {
   char* buffer = nullptr;
-  const int length = PQgetCopyData(connection_.get(), &buffer, 0);
+  int length = 0;
+  while ((length = PQgetCopyData(connection_.get(), &buffer, 1)) == 0) wait();
   row_.reset(buffer);
   if (length > 0) return std::string_view(buffer, static_cast<std::size_t>(length));
   if (length < -1) fail(nullptr);

@@ -4,10 +4,12 @@
 // One thread, but for cancel(). Every function throws pg::Error.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "pg/handles.h"
 
@@ -16,6 +18,10 @@ namespace pg {
 class SqlSession {
  public:
   static SqlSession open(const std::string& dsn);
+
+  // `idle` is called once a second while the server is waited for. It may throw: then the session
+  // is of no use any more.
+  void when_idle(std::function<void()> idle) { idle_ = std::move(idle); }
 
   // Runs the statements, and returns the last one's result.
   PgResult exec(const std::string& sql);
@@ -36,10 +42,13 @@ class SqlSession {
  private:
   explicit SqlSession(PgConnection connection);
   [[noreturn]] void fail(const PGresult* result) const;
+  PgResult run(const std::string& sql);
+  void wait();
 
   PgConnection connection_;
   std::unique_ptr<PGcancel, Closer<PQfreeCancel>> cancel_;
   CopyBuffer row_;
+  std::function<void()> idle_;
 };
 
 // A cell of a result, as it is.

@@ -39,8 +39,7 @@ Ack parse_ack(std::string_view body) {
   ack.sequence = {};
   const auto json = nlohmann::json::parse(body, nullptr, false);
   if (!json.is_object()) return not_an_ack();
-  // Anybody can answer on a subject, so no field's type is taken for granted: this runs on a thread
-  // of nats.c, where nothing may be thrown.
+  // Anybody can answer on a subject, so no field's type is taken for granted.
   const auto number = [](const nlohmann::json& object, const char* key) {
     const auto found = object.find(key);
     return found != object.end() && found->is_number_integer() ? found->get<int>() : 0;

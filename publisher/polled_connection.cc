@@ -72,11 +72,15 @@ void PolledConnection::attach(int socket) {
   set(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, unacknowledged);
 }
 
-// nats.c closes the socket, but from 3.10 on leaves that to the loop.
+// nats.c closes the socket, but from 3.10 on leaves that to the loop, and later ones hold the
+// connection until the loop says that it is through with it.
 void PolledConnection::detach() {
-#ifdef NATS_LOOP_CLOSES_SOCKET
+#ifdef NATS_HAS_CLOSE_EVENT
   natsSock socket = socket_;
   natsConnection_ProcessCloseEvent(&socket);
+#endif
+#ifdef NATS_HAS_DETACHED_EVENT
+  natsConnection_ProcessDetachedEvent(nats_.get());
 #endif
   socket_ = -1;
 }

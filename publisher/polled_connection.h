@@ -2,8 +2,9 @@
 // hook for an external event loop, with the caller's poll(2) as the loop. No message and no ack
 // wakes another thread, which is most of what one costs otherwise.
 //
-// Nothing here waits, and nothing is sent or read but in turn() and flush(). So a request, which
-// waits for its answer, would wait in vain: those have a Connection of their own.
+// Nothing is sent or read but in turn() and flush(), and neither waits; but with TLS they wait for
+// the rest of a record, a write for at most two seconds. So a request, which waits for its answer,
+// would wait in vain: those have a Connection of their own.
 //
 // A peer that is gone shows within seconds, by TCP's own means: bytes that stay without its
 // acknowledgement end the connection, and an idle one is probed.

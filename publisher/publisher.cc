@@ -90,11 +90,11 @@ NatsMessage Publisher::next_ack() {
   return NatsMessage(raw);
 }
 
-// What stalls is the server, not the caller: a time in which nobody looked does not count.
+// What stalls is the server, not the caller: of a time in which nobody looked a second counts.
 Publisher::Settled Publisher::settle(Clock::time_point now) {
   if (const auto away = now - looked_; away > absence) {
-    progress_ += away;
-    if (save_sent_) *save_sent_ += away;
+    progress_ = std::min(now, progress_ + (away - absence));
+    if (save_sent_) save_sent_ = std::min(now, *save_sent_ + (away - absence));
   }
   looked_ = now;
   nats_.turn();

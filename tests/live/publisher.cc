@@ -113,8 +113,9 @@ TEST_F(PublisherLive, StallsOnlyWhileSomebodyLooks) {
   auto now = Clock::now();
   publish(publisher, "x", "elsewhere");
   publisher.settle(now);
-  EXPECT_NO_THROW(publisher.settle(now += seconds(100)));
-  for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(publisher.settle(now += milliseconds(900)));
+  EXPECT_NO_THROW(publisher.settle(now += seconds(100)));  // of which one counts
+  for (int i = 0; i < 4; ++i) EXPECT_NO_THROW(publisher.settle(now += milliseconds(900)));
+  EXPECT_NO_THROW(publisher.settle(now += milliseconds(300)));
   try {
     publisher.settle(now += milliseconds(900));
     FAIL() << "not stalled";
@@ -122,6 +123,36 @@ TEST_F(PublisherLive, StallsOnlyWhileSomebodyLooks) {
     EXPECT_EQ(error.failure(), Failure::unavailable) << error.what();
     EXPECT_NE(std::string(error.what()).find("no ack within 5000 ms"), std::string::npos);
   }
+}
+
+// The time before it was sent is not one in which it was waited for.
+TEST_F(PublisherLive, StallsInTimeAfterALongAbsence) {
+  publisher::Connection other(settings_, [] {});
+  natsSubscription* raw = nullptr;
+  ASSERT_EQ(natsConnection_SubscribeSync(&raw, other.get(), "elsewhere"), NATS_OK);
+  const auto subscription = other.own(raw);
+  ASSERT_EQ(natsConnection_Flush(other.get()), NATS_OK);
+  publisher::Publisher publisher(settings_, {}, {.stall = milliseconds(5000)}, [] {});
+  auto now = Clock::now() + seconds(10'000);
+  publisher.publish({.subject = "elsewhere", .message_id = "1", .payload = "x"}, now);
+  publisher.settle(now);
+  for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(publisher.settle(now += milliseconds(900)));
+  EXPECT_THROW(publisher.settle(now += milliseconds(900)), Error);
+}
+
+// One look in a while is enough to see it.
+TEST_F(PublisherLive, StallsThoughItIsSeldomLookedAt) {
+  publisher::Connection other(settings_, [] {});
+  natsSubscription* raw = nullptr;
+  ASSERT_EQ(natsConnection_SubscribeSync(&raw, other.get(), "elsewhere"), NATS_OK);
+  const auto subscription = other.own(raw);
+  ASSERT_EQ(natsConnection_Flush(other.get()), NATS_OK);
+  publisher::Publisher publisher(settings_, {}, {.stall = milliseconds(5000)}, [] {});
+  auto now = Clock::now();
+  publish(publisher, "x", "elsewhere");
+  publisher.settle(now);
+  for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(publisher.settle(now += seconds(30)));
+  EXPECT_THROW(publisher.settle(now += seconds(30)), Error);
 }
 
 }  // namespace

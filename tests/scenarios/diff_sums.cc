@@ -87,5 +87,18 @@ TEST_F(DiffSampled, AKeyWithoutAnIndexIsNeitherSampledNorReadInManyRanges) {
   expect_folds();
 }
 
+// The server is at one statement, and sends nothing for an hour.
+TEST_F(DiffSampled, AStopEndsAStatementThatTheServerIsAt) {
+  diff_table("slow", "id int PRIMARY KEY", "", "where = \"id <> 1 OR pg_sleep(3600) IS NOT NULL\"");
+  exec("INSERT INTO slow VALUES (1), (2)");
+  walferry_.start();
+  const auto sleepers = [this] {
+    return postgres_.value("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+  };
+  wait_until([&] { return sleepers() == "1"; }, seconds(60), "the read");
+  walferry_.stop();
+  wait_until([&] { return sleepers() == "0"; }, seconds(60), "the end of the statement");
+}
+
 }  // namespace
 }  // namespace scenarios

@@ -104,7 +104,7 @@ TEST_F(SnapshotVerb, NamesOfAnyKindCanBeAskedFor) {
 }
 
 TEST_F(SnapshotVerb, PausedOverARestartThenResumedGoesOnWhereItWas) {
-  fill_t(scaled(8000, 60'000));
+  fill_t(scaled(8000, 20'000));
   start();
   const auto watching = ask_aside({"public.t"});
   wait_rows(100);
@@ -113,7 +113,7 @@ TEST_F(SnapshotVerb, PausedOverARestartThenResumedGoesOnWhereItWas) {
   exec("UPDATE t SET v = 'changed' WHERE id % 7 = 0");
   wait_for_all();
   const auto paused_at = snapshot_rows();
-  EXPECT_LT(paused_at, scaled(8000U, 60'000U));
+  EXPECT_LT(paused_at, scaled(8000U, 20'000U));
   walferry_.kill_hard();
   start();
   wait_for_all();
@@ -134,7 +134,7 @@ TEST_F(SnapshotVerb, PausedOverARestartThenResumedGoesOnWhereItWas) {
 }
 
 TEST_F(SnapshotVerb, CancelledIsOverAndLeavesTheTableAsItWas) {
-  fill_t(scaled(8000, 60'000));
+  fill_t(scaled(8000, 20'000));
   start();
   const auto watching = ask_aside({"public.t"});
   wait_rows(100);

@@ -16,7 +16,7 @@ TEST_F(Verify, FindsAllEqualUnderARunningLoadInEveryFormat) {
     walferry_.stop();
     settings().set_string("publish", "format", format);
     start();
-    load.wait_for_more(scaled(200U, 5000U));
+    load.wait_for_more(scaled(200U, 2000U));
     const json report = expect_equal();
     EXPECT_EQ(report.size(), Load::tables().size()) << format;
   }
@@ -37,7 +37,7 @@ TEST_F(Verify, FindsAllEqualWithPacksAndSplitRecords) {
   Load load(postgres_.conninfo(), {});
   exec("INSERT INTO wide SELECT i, repeat(md5(i::text), 200), 'x' FROM generate_series(1, 30) i");
   exec("UPDATE wide SET b = 'y' WHERE id % 3 = 0");
-  load.wait_for_more(scaled(300U, 10000U));
+  load.wait_for_more(scaled(300U, 3000U));
   expect_equal();
 }
 
