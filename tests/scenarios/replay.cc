@@ -99,7 +99,12 @@ TEST_P(ReplayFormats, TellsTheSameAgainWhileTheDaemonGoesOn) {
   const Finished finished = replay(0, {"--from-lsn", lsn_text(from), "--to-lsn", lsn_text(to)});
   EXPECT_TRUE(says(finished.out, "CDC_REPLAY")) << finished.out;
   EXPECT_EQ(session_of_the_slot(), pid);
-  EXPECT_EQ(postgres_.value("SELECT count(*) FROM pg_replication_slots WHERE temporary"), "0");
+  // Postgres drops it when it sees that the connection has ended.
+  wait_until(
+      [&] {
+        return postgres_.value("SELECT count(*) FROM pg_replication_slots WHERE temporary") == "0";
+      },
+      seconds(60), "the end of the temporary slot");
   const auto again = told_by(js().read("CDC_REPLAY"), "replay.cdc");
   const auto once = first_told(from, to);
   EXPECT_GT(once.size(), 100U);
