@@ -222,7 +222,7 @@ void SnapshotProgress::control(const SnapshotOrder& order, pg::Lsn at) {
     all.reading.note = fmt::format("{} tables, one of them {}: {}", answers.size(),
                                    quoted_name(all.schema, all.table), all.reading.note);
     all.schema = all.table = "";
-    answers.assign(1, std::move(all));
+    answers.assign(1, all);
   }
   std::move(answers.begin(), answers.end(), std::back_inserter(requests_));
 }

@@ -13,7 +13,6 @@
 namespace servers {
 namespace {
 
-using publisher::Envelope;
 using publisher::Error;
 using publisher::Failure;
 using Clock = publisher::Publisher::Clock;
