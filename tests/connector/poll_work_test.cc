@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <ranges>
+
 #include "connector/stop.h"
 
 namespace connector {
@@ -108,8 +110,8 @@ TEST(PollWork, ManyBatchesAreArchivedAndCanBePutBack) {
   EXPECT_EQ(work.newest(), all.newest());
   // Those are the oldest, in order, and what they were the base of goes on.
   PollWork joined = work;
-  for (auto text = texts.rbegin(); text != texts.rend(); ++text) {
-    joined.join(*text);
+  for (const std::string& text : std::views::reverse(texts)) {
+    joined.join(text);
     joined.archives.pop_back();
   }
   EXPECT_EQ(joined, all);

@@ -16,10 +16,11 @@ using Tables = std::vector<std::pair<std::string, std::string>>;
 
 const std::string a = R"("public"."a")";
 
-struct SnapshotRequests : testing::Test {
+class SnapshotRequests : public testing::Test {
+ protected:
   // Gives an order the next id, "1", "2", …, and the LSN of that number.
   std::string give(Action action, Tables tables, const std::string& where = "") {
-    const std::string id = std::to_string(++orders_);
+    std::string id = std::to_string(++orders_);
     EXPECT_TRUE(progress_.take({.action = action,
                                 .slot = "walferry",
                                 .id = id,

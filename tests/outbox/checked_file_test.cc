@@ -11,13 +11,15 @@ namespace outbox {
 namespace {
 
 class CheckedFiles : public testing::Test {
+ public:
+  ~CheckedFiles() override { std::filesystem::remove_all(folder_); }
+
  protected:
   CheckedFiles() {
     std::string name = "/tmp/walferry-checked-XXXXXX";
     folder_ = mkdtemp(name.data());
     path_ = folder_ + "/file";
   }
-  ~CheckedFiles() override { std::filesystem::remove_all(folder_); }
 
   void write() const {
     CheckedWriter writer(path_, "test");
@@ -72,7 +74,7 @@ TEST_F(CheckedFiles, WithAnyBitAlteredAreNoFiles) {
   const std::string whole = bytes();
   for (std::size_t at = 0; at < whole.size(); ++at) {
     std::string altered = whole;
-    altered[at] = static_cast<char>(altered[at] ^ (1U << at % 8));
+    altered[at] = static_cast<char>(static_cast<unsigned char>(altered[at]) ^ (1U << at % 8));
     put(altered);
     EXPECT_FALSE(is_good()) << "altered at " << at;
   }

@@ -16,12 +16,14 @@ namespace {
 using Keyed = std::map<std::int64_t, std::string>;
 
 class Merge : public testing::Test {
+ public:
+  ~Merge() override { std::filesystem::remove_all(folder_); }
+
  protected:
   Merge() {
     std::string name = "/tmp/walferry-merge-XXXXXX";
     folder_ = mkdtemp(name.data());
   }
-  ~Merge() override { std::filesystem::remove_all(folder_); }
 
   struct Row {
     std::int64_t key;
