@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <ranges>
-
 #include "connector/stop.h"
 
 namespace connector {
@@ -110,7 +108,8 @@ TEST(PollWork, ManyBatchesAreArchivedAndCanBePutBack) {
   EXPECT_EQ(work.newest(), all.newest());
   // Those are the oldest, in order, and what they were the base of goes on.
   PollWork joined = work;
-  for (const std::string& text : std::views::reverse(texts)) {
+  const std::vector<std::string> newest_first(texts.rbegin(), texts.rend());
+  for (const std::string& text : newest_first) {
     joined.join(text);
     joined.archives.pop_back();
   }

@@ -26,7 +26,7 @@ struct OutboxWriterOptions {
 // and after, and in one of five cases rolls back. Ids are taken long before the commit.
 class OutboxWriters {
  public:
-  OutboxWriters(std::string conninfo, OutboxWriterOptions options = {});
+  explicit OutboxWriters(std::string conninfo, OutboxWriterOptions options = {});
   ~OutboxWriters();
   OutboxWriters(const OutboxWriters&) = delete;
   OutboxWriters& operator=(const OutboxWriters&) = delete;
