@@ -101,22 +101,31 @@ TEST_F(PublisherLive, ALostConnectionShowsAtTheNextLook) {
   EXPECT_EQ(publisher.socket(), -1);
 }
 
-// Nobody stores it, and so nobody answers: with a subscriber there it is not refused either.
-TEST_F(PublisherLive, StallsOnlyWhileSomebodyLooks) {
-  publisher::Connection other(settings_, [] {});
-  natsSubscription* raw = nullptr;
-  ASSERT_EQ(natsConnection_SubscribeSync(&raw, other.get(), "elsewhere"), NATS_OK);
-  const auto subscription = other.own(raw);
-  ASSERT_EQ(natsConnection_Flush(other.get()), NATS_OK);
-  publisher::Publisher publisher(settings_, {}, {.stall = milliseconds(5000)}, [] {});
+// What goes to "elsewhere" is stored by nobody, and so nobody answers: with a subscriber there it
+// is not refused either.
+class PublisherUnanswered : public PublisherLive {
+ protected:
+  PublisherUnanswered() {
+    natsSubscription* raw = nullptr;
+    EXPECT_EQ(natsConnection_SubscribeSync(&raw, other_.get(), "elsewhere"), NATS_OK);
+    subscription_ = other_.own(raw);
+    EXPECT_EQ(natsConnection_Flush(other_.get()), NATS_OK);
+  }
+
+  publisher::Connection other_{settings_, [] {}};
+  publisher::Subscription subscription_ = other_.own(nullptr);
+  publisher::Publisher publisher_{settings_, {}, {.stall = milliseconds(5000)}, [] {}};
+};
+
+TEST_F(PublisherUnanswered, StallsOnlyWhileSomebodyLooks) {
   auto now = Clock::now();
-  publish(publisher, "x", "elsewhere");
-  publisher.settle(now);
-  EXPECT_NO_THROW(publisher.settle(now += seconds(100)));  // of which one counts
-  for (int i = 0; i < 4; ++i) EXPECT_NO_THROW(publisher.settle(now += milliseconds(900)));
-  EXPECT_NO_THROW(publisher.settle(now += milliseconds(300)));
+  publish(publisher_, "x", "elsewhere");
+  publisher_.settle(now);
+  EXPECT_NO_THROW(publisher_.settle(now += seconds(100)));  // of which one counts
+  for (int i = 0; i < 4; ++i) EXPECT_NO_THROW(publisher_.settle(now += milliseconds(900)));
+  EXPECT_NO_THROW(publisher_.settle(now += milliseconds(300)));
   try {
-    publisher.settle(now += milliseconds(900));
+    publisher_.settle(now += milliseconds(900));
     FAIL() << "not stalled";
   } catch (const Error& error) {
     EXPECT_EQ(error.failure(), Failure::unavailable) << error.what();
@@ -125,33 +134,21 @@ TEST_F(PublisherLive, StallsOnlyWhileSomebodyLooks) {
 }
 
 // The time before it was sent is not one in which it was waited for.
-TEST_F(PublisherLive, StallsInTimeAfterALongAbsence) {
-  publisher::Connection other(settings_, [] {});
-  natsSubscription* raw = nullptr;
-  ASSERT_EQ(natsConnection_SubscribeSync(&raw, other.get(), "elsewhere"), NATS_OK);
-  const auto subscription = other.own(raw);
-  ASSERT_EQ(natsConnection_Flush(other.get()), NATS_OK);
-  publisher::Publisher publisher(settings_, {}, {.stall = milliseconds(5000)}, [] {});
+TEST_F(PublisherUnanswered, StallsInTimeAfterALongAbsence) {
   auto now = Clock::now() + seconds(10'000);
-  publisher.publish({.subject = "elsewhere", .message_id = "1", .payload = "x"}, now);
-  publisher.settle(now);
-  for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(publisher.settle(now += milliseconds(900)));
-  EXPECT_THROW(publisher.settle(now += milliseconds(900)), Error);
+  publisher_.publish({.subject = "elsewhere", .message_id = "1", .payload = "x"}, now);
+  publisher_.settle(now);
+  for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(publisher_.settle(now += milliseconds(900)));
+  EXPECT_THROW(publisher_.settle(now += milliseconds(900)), Error);
 }
 
 // One look in a while is enough to see it.
-TEST_F(PublisherLive, StallsThoughItIsSeldomLookedAt) {
-  publisher::Connection other(settings_, [] {});
-  natsSubscription* raw = nullptr;
-  ASSERT_EQ(natsConnection_SubscribeSync(&raw, other.get(), "elsewhere"), NATS_OK);
-  const auto subscription = other.own(raw);
-  ASSERT_EQ(natsConnection_Flush(other.get()), NATS_OK);
-  publisher::Publisher publisher(settings_, {}, {.stall = milliseconds(5000)}, [] {});
+TEST_F(PublisherUnanswered, StallsThoughItIsSeldomLookedAt) {
   auto now = Clock::now();
-  publish(publisher, "x", "elsewhere");
-  publisher.settle(now);
-  for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(publisher.settle(now += seconds(30)));
-  EXPECT_THROW(publisher.settle(now += seconds(30)), Error);
+  publish(publisher_, "x", "elsewhere");
+  publisher_.settle(now);
+  for (int i = 0; i < 5; ++i) EXPECT_NO_THROW(publisher_.settle(now += seconds(30)));
+  EXPECT_THROW(publisher_.settle(now += seconds(30)), Error);
 }
 
 }  // namespace
