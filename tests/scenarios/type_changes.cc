@@ -2,9 +2,9 @@
 // Postgres's own text of it, and never a guess.
 #include <algorithm>
 #include <csignal>
-#include <thread>
 
 #include "tests/scenarios/rig.h"
+#include "tests/scenarios/unseen_commit.h"
 
 namespace scenarios {
 namespace {
@@ -179,12 +179,9 @@ TEST_F(TypeChanges, ATypeDroppedMeanwhileIsTextWithOneWarning) {
   EXPECT_TRUE(says(warnings(), "public.pair")) << warnings();
 }
 
-// Only the session that asks for it waits for the standby, which there is none of.
 class CommitsThatWait : public TypeChanges {
  protected:
-  CommitsThatWait()
-      : TypeChanges(
-            {.settings = {"synchronous_standby_names=nobody", "synchronous_commit=local"}}) {}
+  CommitsThatWait() : TypeChanges(commits_can_wait()) {}
 };
 
 // The commit is in WAL, and walferry reads of the new type before anyone can see it. (Of a
@@ -192,22 +189,9 @@ class CommitsThatWait : public TypeChanges {
 TEST_F(CommitsThatWait, ATypeOfATransactionThatIsNotVisibleYetIsWaitedForAndNotTakenForGone) {
   create_table("t", "id int PRIMARY KEY");
   start();
-  PgSession session = postgres_.connect();
-  const std::string pid = session.value("SELECT pg_backend_pid()");
-  session.exec("SET synchronous_commit = on");
-  std::thread writer([&session] {
-    session.exec(
-        "BEGIN; CREATE DOMAIN positive AS int; ALTER TABLE t ADD COLUMN v positive;"
-        "INSERT INTO t VALUES (1, 42); COMMIT");
-  });
-  try {
-    wait_until([this] { return says(walferry_.log(), "not visible yet"); }, seconds(60),
-               "walferry says what it waits for");
-  } catch (const std::exception& late) {
-    ADD_FAILURE() << late.what();
-  }
-  exec("SELECT pg_cancel_backend(" + pid + ")");  // the wait, not the commit
-  writer.join();
+  commit_unseen(postgres_, walferry_,
+                "BEGIN; CREATE DOMAIN positive AS int; ALTER TABLE t ADD COLUMN v positive;"
+                "INSERT INTO t VALUES (1, 42); COMMIT");
   expect_exact();
   EXPECT_EQ(values(), Seen{"42"});
   EXPECT_FALSE(says(walferry_.log(), "not in the catalog"));
