@@ -1,7 +1,8 @@
 // walferry: PostgreSQL's committed row changes onto a NATS JetStream stream, each once, in order.
 //
-// Signals are blocked before the first thread (nats.c's included) and received here by sigwait;
-// one thread of ours does all the work.
+// The daemon's signals are blocked before anything that takes time, and before the first thread
+// (nats.c's included), and received here by sigwait: one that comes early waits, where it would
+// end the process or, as process 1 of a container, be lost. One thread of ours does all the work.
 #include <fmt/format.h>
 #include <pthread.h>
 #include <spdlog/spdlog.h>
@@ -29,17 +30,21 @@ using connector::Exit;
 // What drains may hang in a system call to a host that does not answer.
 constexpr int hard_limit_s = 5;
 
-sigset_t block_signals() {
+sigset_t daemon_signals() {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGALRM, SIGUSR1}) sigaddset(&signals, signal);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
   return signals;
 }
 
+void block_daemon_signals() {
+  const sigset_t signals = daemon_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
 int run_daemon(const connector::Config& config, const connector::RunCommand& command) {
-  const sigset_t signals = block_signals();
+  const sigset_t signals = daemon_signals();
   connector::Wakeup wakeup;
   std::atomic<int> code{static_cast<int>(Exit::failed)};
   std::jthread worker([&] {
@@ -104,6 +109,7 @@ int run(const connector::Invocation& invocation) {
   if (std::holds_alternative<connector::VersionCommand>(invocation.command)) {
     return connector::version();
   }
+  if (std::holds_alternative<connector::RunCommand>(invocation.command)) block_daemon_signals();
   const connector::Config config = connector::load_config(invocation.config_file);
   connector::configure_logging(config.log);
   return std::visit(RunVerb{config}, invocation.command);

@@ -1,5 +1,9 @@
 // How a run ends: --until-lsn and --until current, SIGTERM in the middle of a large transaction,
 // and the memory that a large one takes.
+#include <sys/stat.h>
+
+#include <fstream>
+
 #include "tests/scenarios/rig.h"
 
 namespace scenarios {
@@ -94,8 +98,21 @@ TEST_F(Ends, SigintEndsAsSigtermDoes) {
   start();
   insert(1, 5);
   wait_stored(5);
-  ::kill(walferry_.pid(), SIGINT);
+  walferry_.send(SIGINT);
   EXPECT_EQ(walferry_.wait_exit(seconds(20)).code, 0);
+}
+
+// The daemon hangs at its configuration, which is a pipe, when the signal comes.
+TEST_F(Ends, ASigtermThatComesBeforeTheConfigurationIsReadIsObeyed) {
+  TempDir dir;
+  const std::string pipe = dir.file("walferry.toml");
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  Process early({.argv = {walferry_binary(), "run", "--config", pipe}});
+  std::ofstream toml(pipe);  // opened when the daemon has opened it
+  early.send(SIGTERM);
+  toml << settings().to_toml() << std::flush;
+  toml.close();
+  EXPECT_EQ(early.wait_exit(seconds(20)).code, 0);
 }
 
 TEST_F(Ends, SigtermWithoutAReplayWindowConfirmsWhatIsStored) {

@@ -155,7 +155,7 @@ TEST_F(Harmless, ANewTableOfAPatternIsTakenUpAfterSighup) {
   exec(
       "CREATE TABLE second (id int PRIMARY KEY, v text);"
       "CREATE TABLE third (id int, v text)");
-  ::kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   wait_published("second");
   wait_published("third");
   expect_writes_work("second");
@@ -186,7 +186,7 @@ TEST_F(Harmless, ATableThatLosesItsPrimaryKeyCanBeUpdatedAgainAfterSighup) {
   exec("INSERT INTO t VALUES (1, 'keyed')");
   EXPECT_EQ(publications_of("t"), "walferry");
   exec("ALTER TABLE t DROP CONSTRAINT t_pkey");
-  ::kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   wait_until([&] { return publications_of("t") == "walferry_insert"; }, seconds(30),
              "only its inserts are published");
   expect_writes_work("t");

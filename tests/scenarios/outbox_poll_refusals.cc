@@ -225,7 +225,7 @@ TEST_F(OutboxPollRefusals, AChangedConfigurationIsTakenOnlyIfItCanRun) {
     Settings next = settings();
     next.raw(more);
     write_file(walferry_.config_file(), next.to_toml());
-    kill(walferry_.pid(), SIGHUP);
+    walferry_.send(SIGHUP);
   };
   reload_with("[[outbox]]\ntable = \"public.missing\"\ncapture = \"poll\"\n");
   wait_until([&] { return says(walferry_.log(), "public.missing does not exist"); }, seconds(30),
@@ -234,7 +234,7 @@ TEST_F(OutboxPollRefusals, AChangedConfigurationIsTakenOnlyIfItCanRun) {
   wait_events(2);
   exec("CREATE TABLE missing (LIKE outbox INCLUDING ALL)");
   exec("INSERT INTO missing (aggregate_type, aggregate_id, event_type) VALUES ('o', '1', 'e')");
-  kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   wait_events(3);
   walferry_.stop();
 }

@@ -9,7 +9,7 @@ class Reload : public VerbsInDepth {
   // The file is written, and the daemon told.
   void reload() {
     write_file(walferry_.config_file(), settings().to_toml());
-    kill(walferry_.pid(), SIGHUP);
+    walferry_.send(SIGHUP);
   }
   void expect_said(const std::string& words) {
     EXPECT_TRUE(becomes_true([&] { return says(walferry_.log(), words); }, seconds(30)))
@@ -70,7 +70,7 @@ TEST_F(Reload, ABrokenFileLeavesTheOldOne) {
   start();
   write_file(walferry_.config_file(),
              settings().to_toml() + "\n[source]\nslot = 7\nnonsense = 1\n");
-  kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   expect_said("the old one stays");
   settings().table("public.absent");
   reload();

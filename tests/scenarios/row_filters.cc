@@ -200,7 +200,7 @@ TEST_F(RowFilters, AreLeftAloneWhileNothingChanges) {
     return postgres_.value("SELECT string_agg(oid::text || xmin, ',') FROM pg_publication_rel");
   };
   const std::string before = rows();
-  ::kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   exec("CREATE TABLE unrelated (id int)");
   EXPECT_TRUE(becomes_true([&] { return says(walferry_.log(), "looking at the tables again"); },
                            seconds(30)));
@@ -221,12 +221,12 @@ TEST_F(RowFilters, MoveToWalferryAndBackWithTheIdentity) {
   exec("INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 20) i");
   wait_done();
   exec("ALTER TABLE t REPLICA IDENTITY DEFAULT");
-  ::kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   wait_until([&] { return published("t") == "walferry"; }, seconds(30), "walferry filters");
   expect_writes({"UPDATE t SET v = 30 WHERE id < 3", "UPDATE t SET v = 1 WHERE id > 17"});
   wait_done();
   exec("ALTER TABLE t REPLICA IDENTITY FULL");
-  ::kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   wait_until([&] { return published("t") == "walferry (v > 10)"; }, seconds(30), "Postgres does");
   expect_writes({"UPDATE t SET v = 30 WHERE id = 3", "UPDATE t SET v = 1 WHERE id = 16"});
   expect_folds_to("v > 10");

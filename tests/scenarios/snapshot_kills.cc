@@ -293,7 +293,7 @@ TEST_F(SnapshotKills, TablesAddedWhileLongWritersAreOpenMissNothing) {
   settings().no_tables();
   read_all_tables();
   write_file(walferry_.config_file(), settings().to_toml());
-  kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   int next = 1'000'000;
   for (PgSession& writer : open) {
     wait_until([&] { return says(walferry_.log(), "open transaction(s) that may have"); },

@@ -190,7 +190,7 @@ TEST_F(SnapshotTraps, ATableThatTookTheNameOfOneThatWasReadIsReadToo) {
       "CREATE TABLE fresh (id int PRIMARY KEY, v text); "
       "INSERT INTO fresh SELECT i, 'fresh' FROM generate_series(1, 300) i; "
       "DROP TABLE t; ALTER TABLE fresh RENAME TO t");
-  kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   wait_words(2);
   expect_t();
 }
@@ -213,7 +213,7 @@ TEST_F(SnapshotTraps, ATableThatIsTakenOutAndPutInAgainIsReadAgain) {
   wait_until(
       [&] {
         exec("INSERT INTO u SELECT coalesce(max(id), 0) + 1 FROM u");
-        kill(walferry_.pid(), SIGHUP);
+        walferry_.send(SIGHUP);
         return !says(saved(), "\"t\\\"");
       },
       seconds(60), "the reading of t is forgotten");

@@ -47,7 +47,7 @@ TEST_F(TablesLater, ATableOfSomebodyElseUnderAPatternHoldsUpNobody) {
   exec(
       "CREATE TABLE app.theirs (id int PRIMARY KEY); CREATE TABLE app.second (id int PRIMARY KEY); "
       "ALTER TABLE app.second OWNER TO ferry");
-  kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   expect_said("app.theirs cannot be published");
   expect_said("add table only \"app\".\"second\"");
   cut_connections();
@@ -89,7 +89,7 @@ TEST_F(TablesLater, ALockOnANewTableDoesNotHoldUpAReconnect) {
   exec("INSERT INTO stays VALUES (1)");
   wait_stored(1);
   other.exec("COMMIT");
-  kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   expect_said("\"public\".\"fresh\"");
   wait_until(
       [&] {

@@ -113,7 +113,7 @@ TEST_F(TypeChanges, AFieldThatWasRenamedHasItsNewNameOnceTheTablesAreLookedAtAga
   exec("INSERT INTO t VALUES (1, '(1,x)')");
   wait_stored(1);
   exec("ALTER TYPE pair RENAME ATTRIBUTE a TO renamed");
-  ::kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   std::uint64_t stored = 1;
   wait_until(
       [&] {
@@ -139,7 +139,7 @@ TEST_F(TypeChanges, AFieldInAnothersPlaceHasItsNameOnceTheTablesAreLookedAtAgain
   wait_stored(2);
   EXPECT_EQ(values(), (Seen{R"({"a":1,"b":"x"})", R"({"a":1,"c":"x"})"})) << "WAL from before";
   exec("ALTER TYPE pair DROP ATTRIBUTE c, ADD ATTRIBUTE d text");
-  ::kill(walferry_.pid(), SIGHUP);
+  walferry_.send(SIGHUP);
   std::uint64_t stored = 2;
   wait_until(
       [&] {

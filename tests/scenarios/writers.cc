@@ -144,12 +144,12 @@ TEST_F(Writers, AStandbyLooksAtItsConfigurationWhileItWaits) {
   standby_.start();
   ASSERT_TRUE(said("standing by"));
   write_file(standby_.config_file(), "[source\n");
-  kill(standby_.pid(), SIGHUP);
+  standby_.send(SIGHUP);
   EXPECT_TRUE(said("the changed configuration is not taken, the old one stays")) << standby_.log();
   EXPECT_TRUE(standby_.running());
   standby_.settings().table("public.added");
   write_file(standby_.config_file(), standby_.settings().to_toml());
-  kill(standby_.pid(), SIGHUP);
+  standby_.send(SIGHUP);
   EXPECT_TRUE(said("has changed: [nats] and [log] hold at once")) << standby_.log();
   const std::string first = reader_of_the_slot();
   walferry_.kill_hard();

@@ -3,6 +3,8 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 
 namespace servers {
@@ -72,6 +74,29 @@ std::string Settings::to_toml() const {
   return text + raw_;
 }
 
+namespace {
+
+bool blocks(const std::filesystem::path& thread, int signal) {
+  std::ifstream status(thread / "status");
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with("SigBlk:")) continue;
+    return (std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1U) != 0;
+  }
+  return false;
+}
+
+// By the mask of any thread: the one that waits for signals shows none of them as blocked.
+bool takes_signals(pid_t pid, int signal) {
+  std::error_code gone;
+  for (const auto& thread :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", gone)) {
+    if (blocks(thread, signal)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 Walferry::Walferry(std::string binary, Settings settings)
     : binary_(std::move(binary)), settings_(std::move(settings)) {}
 
@@ -89,6 +114,12 @@ void Walferry::start(const std::vector<std::string>& args, const std::vector<std
   spawn.argv.insert(spawn.argv.end(), args.begin(), args.end());
   started_at_ = std::chrono::system_clock::now();
   process_ = std::make_unique<Process>(spawn);
+}
+
+void Walferry::send(int signal) {
+  wait_until([&] { return !running() || takes_signals(process_->pid(), signal); }, seconds(30),
+             "walferry to take signals");
+  process_->send(signal);
 }
 
 void Walferry::stop() {

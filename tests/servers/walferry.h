@@ -42,7 +42,10 @@ class Walferry {
   void start(const std::vector<std::string>& args = {}, const std::vector<std::string>& env = {});
   bool running() { return process_ != nullptr && process_->running(); }
   void kill_hard() { process_->kill_hard(); }
-  void terminate() { process_->send(SIGTERM); }
+  // Waits until the daemon takes signals as requests: a SIGTERM between fork() and then would end
+  // it as it ends any program.
+  void send(int signal);
+  void terminate() { send(SIGTERM); }
   void suspend() { process_->send(SIGSTOP); }
   void resume() { process_->send(SIGCONT); }
   Exit wait_exit(Milliseconds deadline = seconds(60)) { return process_->wait_exit(deadline); }
