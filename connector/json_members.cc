@@ -1,5 +1,6 @@
 #include "connector/json_members.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace connector {
@@ -8,6 +9,36 @@ namespace {
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 bool ends_scalar(char c) { return c == ',' || c == '}' || c == ']' || c == ':' || is_space(c); }
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+// As valid as `text`, with numbers that a double can hold.
+std::string with_small_numbers(std::string_view text) {
+  constexpr std::size_t most = 9;  // digits that stand together
+  std::string small;
+  small.reserve(text.size());
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    small += text[i];
+    if (in_string && text[i] == '\\' && i + 1 < text.size()) {
+      small += text[++i];
+    } else if (text[i] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && is_digit(text[i])) {
+      const std::size_t begin = i;
+      while (i + 1 < text.size() && is_digit(text[i + 1])) ++i;
+      const std::size_t before = text.substr(0, begin).find_last_not_of("+-");
+      const bool exponent =
+          before != std::string_view::npos && (text[before] == 'e' || text[before] == 'E');
+      if (exponent) {
+        small.back() = '1';
+      } else {
+        small += text.substr(begin + 1, std::min(most, i - begin));
+      }
+    }
+  }
+  return small;
+}
 
 }  // namespace
 
@@ -92,6 +123,10 @@ bool JsonMembers::next() {
   value_ = text_.substr(value_at, at_ - value_at);
   skip_space();
   return true;
+}
+
+bool is_json(std::string_view text) {
+  return nlohmann::json::accept(text) || nlohmann::json::accept(with_small_numbers(text));
 }
 
 std::string_view member(std::string_view object, std::string_view name) {

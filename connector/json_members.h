@@ -36,6 +36,9 @@ class JsonMembers {
   std::string unescaped_;
 };
 
+// Whether it is JSON, of any depth, with numbers of any size.
+bool is_json(std::string_view text);
+
 // The value of one member; empty when there is none.
 std::string_view member(std::string_view object, std::string_view name);
 

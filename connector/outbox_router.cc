@@ -53,7 +53,7 @@ std::string unescaped(std::string_view string) {
 }
 
 void add_json_headers(OutboxEvent& event, std::string_view text) {
-  if (!nlohmann::json::accept(text)) throw BadValue("its headers are no JSON object");
+  if (!is_json(text)) throw BadValue("its headers are no JSON object");
   JsonMembers members(text);
   while (members.next()) {
     const std::string_view value = members.value();
@@ -79,13 +79,15 @@ void add_hstore_headers(OutboxEvent& event, std::string_view text) {
 }
 
 std::string_view without_space(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  return first == std::string_view::npos ? std::string_view() : text.substr(first);
+  constexpr const char* space = " \t\r\n";
+  const auto first = text.find_first_not_of(space);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(space) + 1 - first);
 }
 
 // An object's text begins with a brace, an hstore's never does. JSON's null says what NULL does.
 void add_headers(OutboxEvent& event, std::string_view text) {
-  if (text == "null") return;
+  if (without_space(text) == "null") return;
   if (without_space(text).starts_with('{')) {
     add_json_headers(event, text);
   } else {
@@ -196,7 +198,7 @@ void OutboxRouter::route(pg::Row row, OutboxEvent& event) const {
 }
 
 void route_message(const OutboxConfig& config, std::string_view content, OutboxEvent& event) {
-  if (!without_space(content).starts_with('{') || !nlohmann::json::accept(content)) {
+  if (!without_space(content).starts_with('{') || !is_json(content)) {
     throw BadValue("its content is no JSON object");
   }
   std::vector<OutboxRouter::Column> columns;

@@ -42,6 +42,12 @@ Remedy for_sqlstate(std::string_view state) {
     return stop(Exit::precondition,
                 "grant walferry's role what it lacks: `walferry check` prints the commands");
   }
+  if (state == "42P01" || state == "42703" || state == "3F000") {
+    return stop(
+        Exit::precondition,
+        "a table or column that walferry reads is gone or has another name: put it back, or "
+        "name what is there now in the configuration; `walferry check` says what is missing");
+  }
   if (state == "42704") {
     return stop(
         Exit::position_lost,

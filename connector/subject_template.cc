@@ -1,5 +1,8 @@
 #include "connector/subject_template.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include "connector/config_values.h"
 #include "connector/subject.h"
 
@@ -90,7 +93,9 @@ std::string check_subject_template(std::string_view text) {
   if (filter.starts_with('*')) {
     return "begins with a column; put a word of its own and a dot before, as in events.{column}";
   }
-  return check_subject(filter);
+  if (std::string problem = check_subject(filter); !problem.empty()) return problem;
+  // Beside a column, in the same token, the filter does not show what is fixed.
+  return check_subject(fmt::format("{}", fmt::join(parts.fixed, "x")));
 }
 
 }  // namespace connector

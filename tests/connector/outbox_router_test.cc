@@ -113,8 +113,12 @@ TEST(OutboxRouter, HeadersComeFromJsonAndHstore) {
   EXPECT_THAT(with_headers("{}").headers, IsEmpty());
   EXPECT_THAT(with_headers("").headers, IsEmpty()) << "an empty hstore";
   EXPECT_THAT(with_headers("null").headers, IsEmpty()) << "what jsonb says for nothing";
+  EXPECT_THAT(with_headers(" null ").headers, IsEmpty());
+  EXPECT_THAT(with_headers(R"({"n": 1e400, "m": -1E+4000})").headers,
+              ElementsAre(Pair("n", "1e400"), Pair("m", "-1E%2B4000")));
   for (const char* bad :
-       {"[1]", "\"text\"", "1", "{\"a\"", R"({"a": 1} {})", R"({"a": "\ud800"})"}) {
+       {"[1]", "\"text\"", "1", "{\"a\"", R"({"a": 1} {})", R"({"a": "\ud800"})", R"({"n": 1e})",
+        R"({"n": 01e400})", R"({"n": 1e400e400})", R"({"n": 1e400)"}) {
     EXPECT_NE(refusal(usual, {"7", "order", "1", "paid", "p", bad}), "") << bad;
   }
 }

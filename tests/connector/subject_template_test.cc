@@ -49,9 +49,9 @@ TEST(SubjectTemplate, SaysWhatIsWrong) {
   for (const char* good : {"events.{a}", "a", "a.b.{c}-d", "a.{with space}"}) {
     EXPECT_EQ(check_subject_template(good), "") << good;
   }
-  for (const char* bad :
-       {"", "events.{a", "events.a}", "events.{}", "events.*", "events.>", "{a}.b", "v{a}.b",
-        "events..{a}", "events.", ".a", "two words", "$JS.API", "events.{a}.*"}) {
+  for (const char* bad : {"", "events.{a", "events.a}", "events.{}", "events.*", "events.>",
+                          "{a}.b", "v{a}.b", "events..{a}", "events.", ".a", "two words", "$JS.API",
+                          "events.{a}.*", "events.a b{c}", "events.{a}\t"}) {
     EXPECT_NE(check_subject_template(bad), "") << bad;
   }
 }
