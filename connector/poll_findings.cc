@@ -33,6 +33,10 @@ class TableFindings {
       fail("is no table", "name a table in outbox.table");
       return std::move(findings_);
     }
+    if (info_->has_children) {
+      fail("has tables that inherit from it, whose ids may be the same as its own",
+           fmt::format("ALTER TABLE … NO INHERIT {}; or partition it", quoted_));
+    }
     xid();
     id();
     rights(quoted_identifier(role));
@@ -92,6 +96,10 @@ class TableFindings {
     } else if (!info_->id_not_null) {
       fail(fmt::format("has a column {} that may be NULL", table_.id),
            fmt::format("ALTER TABLE {} ALTER COLUMN {} SET NOT NULL;", quoted_, column));
+    } else if (!info_->id_compares) {
+      fail(fmt::format("has an id of type {}, which is of an extension: its order is not known",
+                       info_->id_type),
+           "take an id of a type that PostgreSQL itself has (bigint, uuid, text, …)");
     } else if (info_->id_type != "bigint" && info_->id_type != "integer" &&
                info_->id_type != "smallint") {
       findings_.push_back(

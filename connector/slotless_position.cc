@@ -21,6 +21,7 @@ class SlotlessDecision {
   SlotlessResume make() {
     if (seen_.saved) {
       plan_.position = *seen_.saved;
+      plan_.saved_last = seen_.saved->last;
       plan_.position.accepted = std::min(plan_.position.accepted, seen_.stream.last);
       check_system();
       check_stream();
@@ -110,12 +111,9 @@ class SlotlessDecision {
     const SlotlessPosition& saved = *seen_.saved;
     if (saved.stream_created != seen_.stream.created) {
       if (saved.last == StreamSequence()) return;  // nothing was in the other one
-      if (saved.last > saved.accepted) {
-        gap(fmt::format(
-                "{} was deleted, or made anew: the {} messages that it had are in no stream",
-                stream_named(), saved.last.value),
-            "restore the stream; `run --accept-gap` begins anew");
-      }
+      gap(fmt::format("{} was deleted, or made anew: the {} messages that it had are in no stream",
+                      stream_named(), saved.last.value),
+          "restore the stream; `run --accept-gap` begins anew");
       start_anew();
       plan_.position.accepted = StreamSequence();
       return;

@@ -11,7 +11,8 @@
 namespace outbox {
 
 struct PolledTableInfo {
-  char kind = 'r';  // as pg_class has it
+  char kind = 'r';            // as pg_class has it
+  bool has_children = false;  // tables that inherit from it; partitions do not count
   std::uint32_t oid = 0;
   std::string xid_type;  // empty: there is no such column
   std::string xid_default;
@@ -20,7 +21,8 @@ struct PolledTableInfo {
   bool id_unique = false;  // by an index of its own
   bool id_not_null = false;
   std::string id_type;
-  bool may_use = false;  // its schema
+  bool id_compares = true;  // by the operators of pg_catalog: not a type of an extension
+  bool may_use = false;     // its schema
   bool may_select = false;
   bool may_delete = false;
   bool hides_rows = false;  // a policy applies to this role

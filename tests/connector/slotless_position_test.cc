@@ -114,6 +114,8 @@ TEST(DecideSlotless, AStreamMadeAnewIsALostPosition) {
   seen.saved = saved(2);
   seen.stream.created = "later";
   EXPECT_EQ(stops(seen), Exit::position_lost);
+  seen.saved->accepted = StreamSequence(2);  // a foreign message, behind one of ours
+  EXPECT_EQ(stops(seen), Exit::position_lost);
   seen.accept_gap = true;
   EXPECT_TRUE(decide_slotless(seen).anew);
 }
