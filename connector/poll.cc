@@ -49,7 +49,6 @@ Poll::Poll(const Config& config, SlotlessSession& session, Wakeup& wakeup)
       session_(session),
       wakeup_(wakeup),
       outboxes_(polled_outboxes(config)),
-      tables_(tables_of(outboxes_)),
       poller_(outbox::Poller::open(config.source.dsn)),
       outlet_(config, session, wakeup),
       next_report_(Clock::now() + report_interval) {
@@ -62,15 +61,17 @@ Poll::Poll(const Config& config, SlotlessSession& session, Wakeup& wakeup)
     throw pg::Error(fmt::format("another walferry polls {}, and one of the two deletes its rows: "
                                 "waiting for it to stop",
                                 outbox_name(outbox.config())),
-                    "55006");
+                    "");
   }
   for (PolledOutbox& outbox : outboxes_) outbox.choose(poller_.columns(outbox.table()));
+  tables_ = tables_of(outboxes_);
   // Before the first look: what commits behind it wakes.
   session.lock.listen(channel);
   PollStart start = resume_poll(config, session, poller_, tables_);
   for (const std::string& note : start.notes) spdlog::warn("{}", note);
   work_ = std::move(start.work);
   after_ = std::move(start.after);
+  known_ = std::move(start.digest);
   if (start.batch == 0) return;
   for (const PollBatch& batch : work_.batches) {
     if (batch.number >= start.batch) again_.push_back(batch.number);
@@ -122,7 +123,10 @@ bool Poll::begin_batch() {
                            *look.highest, look.now.xmax()),
                "delete those that were published, and UPDATE … SET xid = DEFAULT for the others");
   }
+  poller_.make_durable(look.wal_end);
   work_.begin(outbox::trimmed(look.now, *look.highest, before), outlet_.last_stored());
+  work_.wal_end = look.wal_end;
+  work_.open_rows = BatchRows(poller_, tables_, work_).count(work_.open->number, {}, {});
   pass(Failpoint::before_batch);
   save();
   pass(Failpoint::batch_saved);
@@ -131,11 +135,9 @@ bool Poll::begin_batch() {
 
 bool Poll::publish_batch(std::uint64_t number, const std::optional<PollPlace>& after) {
   row_ = after ? after->row : 0;
-  digest_.reset();
-  if (!after) digest_.emplace();
-  if (after && after->digest != 0) digest_.emplace(after->digest);
+  digest_ = after ? std::exchange(known_, std::nullopt) : PollDigest();
   const PollBatch* batch = work_.find(number);
-  batch_header_ = work_.before(number) + " " + batch->snapshot;
+  batch_header_ = batch_header_value({.after = work_.before(number), .upto = batch->snapshot});
   if (batch_header_.size() > longest_batch_header) batch_header_.clear();
   bool whole = true;
   for (std::size_t i = after ? after->table : 0; whole && i < work_.tables.size(); ++i) {
@@ -150,7 +152,7 @@ bool Poll::publish_batch(std::uint64_t number, const std::optional<PollPlace>& a
 void Poll::complete(std::uint64_t number) {
   unsaved_ = true;
   if (work_.open && work_.open->number == number) {
-    work_.complete(outlet_.last_stored(), row_, now_ms(), digest_ ? digest_->value() : 0);
+    work_.complete(outlet_.last_stored(), row_, now_ms(), digest_);
     return;
   }
   for (PollBatch& batch : work_.batches) {
@@ -179,7 +181,7 @@ bool Poll::publish_table(std::size_t table, std::uint64_t number,
     std::uint64_t rows = 0;
     while (const auto row = poller_.next()) {
       if (!publish_row(*outbox, *row, number)) return false;
-      if (digest_) digest_->add(table, last_id_);
+      if (digest_) digest_->add(table, outbox->identity(*row));
       keep_place(table, number);
       ++rows;
     }

@@ -64,7 +64,8 @@ class Poll {
   outbox::Poller poller_;
   PollWork work_;
   std::vector<std::uint64_t> again_;  // batches to be read first, in order
-  std::optional<PollPlace> after_;    // in the first of them
+  std::optional<PollPlace> after_;    // in the first of them,
+  std::optional<PollDigest> known_;   // and of its rows up to there
   Outlet outlet_;
   std::uint64_t row_ = 0;  // the last one's number in its batch
   std::string last_id_;    // that row's, in its table

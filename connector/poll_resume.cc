@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "connector/poll_server.h"
+#include "connector/polled_outbox.h"
 #include "connector/session.h"
 #include "connector/stop.h"
 #include "connector/subject.h"
@@ -20,7 +22,11 @@ class Resumption {
  public:
   Resumption(const Config& config, SlotlessSession& session, outbox::Poller& poller,
              const std::vector<outbox::PolledTable>& tables)
-      : config_(config), session_(session), poller_(poller), tables_(tables) {}
+      : config_(config),
+        session_(session),
+        poller_(poller),
+        tables_(tables),
+        rows_(poller, tables, start_.work) {}
 
   PollStart make() {
     const SlotlessResume& resume = session_.resume;
@@ -28,16 +34,23 @@ class Resumption {
       begin_anew();
     } else {
       start_.work = parse_poll_work(resume.position.work);
-      check_server();
-      if (start_.work.last > 0 || resume.tail) find_place();
-      if (resume.other_timeline) check_timeline();
+      work().identify(identity_of(tables_));
+      const bool same_timeline = !resume.other_timeline;
+      give_up(lacks_transactions(work(), poller_.look({}, {}), same_timeline));
+      if (!anew_ && (work().last > 0 || resume.tail)) find_place();
+      if (!anew_) {
+        give_up(same_timeline ? has_other_rows(start_, rows_)
+                              : lacks_rows(start_, rows_, session_.position().timeline));
+      }
       check_rows();
+      know_digest();
     }
     require_tables();
     std::vector<std::pair<std::string, std::string>> configured;
     for (const outbox::PolledTable& table : tables_)
       configured.emplace_back(table.schema, table.name);
     work().take_tables(configured);
+    work().identify(identity_of(tables_));
     return std::move(start_);
   }
 
@@ -70,8 +83,17 @@ class Resumption {
     }
   }
 
-  // Numbers that were given are not given again.
+  void give_up(const std::string& what) {
+    if (what.empty()) return;
+    gap(what,
+        "`run --accept-gap` begins anew, and publishes again all events that are in the tables");
+    begin_anew();
+  }
+
+  // Numbers that were given are not given again, and what the stream holds tells no place any more.
   void begin_anew() {
+    anew_ = true;
+    session_.position().accepted = stream_end();
     std::uint64_t last = 0;
     try {
       last = parse_poll_work(session_.resume.former_work).last;
@@ -80,19 +102,6 @@ class Resumption {
     if (const auto id = parse_poll_id(session_.resume.newest_id)) last = std::max(last, id->batch);
     start_ = {};
     work().last = last;
-  }
-
-  // What a snapshot sees, a server that was put back to an earlier state gives out again.
-  void check_server() {
-    if (work().newest().empty()) return;
-    const auto now = poller_.look({}, {}).now;
-    const auto newest = pg::Visibility::parse(work().newest());
-    if (newest && newest->xmax() <= now.xmax()) return;
-    gap(fmt::format("the server's next transaction is {}, and events of transactions up to {} were "
-                    "published: it was put back to an earlier state",
-                    now.xmax(), newest ? newest->xmax() - 1 : 0),
-        "`run --accept-gap` begins anew, and publishes all events that are in the tables");
-    begin_anew();
   }
 
   void find_place() {
@@ -108,6 +117,7 @@ class Resumption {
     const bool accepted = session_.position().accepted >= stream_end();
     if (!id || (tail->sequence < stream_end() && !accepted)) return find_by_sequence();
     if (id->batch > work().last) take_from_stream(*id);
+    if (anew_) return;
     while (work().find(id->batch) == nullptr && load_archive()) {
     }
     const PollBatch* batch = work().find(id->batch);
@@ -137,10 +147,15 @@ class Resumption {
     const auto first = publisher::get_message(*session_.nats, config_.stream.name,
                                               StreamSequence(tail->sequence.value - id.row + 1));
     const std::string* snapshots = first ? first->header(batch_header) : nullptr;
-    const auto blank = snapshots == nullptr ? std::string::npos : snapshots->find(' ');
-    const bool good = blank != std::string::npos &&
-                      pg::Visibility::parse(std::string_view(*snapshots).substr(blank + 1));
-    if (!good) {
+    const auto batch = snapshots == nullptr ? std::nullopt : parse_batch_header(*snapshots);
+    // When a table joined is in the saved position alone.
+    const bool joined =
+        std::any_of(tables_.begin(), tables_.end(), [&](const outbox::PolledTable& table) {
+          return std::none_of(work().tables.begin(), work().tables.end(), [&](const auto& known) {
+            return known.schema == table.schema && known.name == table.name;
+          });
+        });
+    if (!batch || joined) {
       gap(fmt::format("stream {} holds batch {}, and the saved position knows only those up to {}",
                       config_.stream.name, id.batch, work().last),
           "`run --accept-gap` begins anew, and may publish again what the stream holds");
@@ -151,11 +166,11 @@ class Resumption {
         fmt::format("JetStream has lost a saved position that it had acknowledged: it knew batches "
                     "up to {}; going on with {}, which the stream holds",
                     work().last, id.batch));
-    work().base = snapshots->substr(0, blank);
+    work().base = batch->after;
     work().batches.clear();
     work().archives.clear();
     work().last = id.batch - 1;
-    work().begin(snapshots->substr(blank + 1), StreamSequence(tail->sequence.value - id.row));
+    work().begin(batch->upto, StreamSequence(tail->sequence.value - id.row));
   }
 
   bool load_archive() {
@@ -181,7 +196,15 @@ class Resumption {
         return go_on_in(batch, batch.end.value - batch.rows);
       }
     }
-    if (work().open) go_on_in(*work().open, work().open->end.value);
+    if (work().open) return go_on_in(*work().open, work().open->end.value);
+    const StreamSequence known = std::max(session_.resume.saved_last, session_.position().accepted);
+    if (stream_end() <= known) return;
+    gap(fmt::format("stream {} has had {} messages, of which the saved position knows {}, and the "
+                    "others are gone: which events they were is not known",
+                    config_.stream.name, stream_end().value, known.value),
+        "restore the key in the bucket `walferry`; `run --accept-gap` goes on behind what the "
+        "saved "
+        "position knows, and may publish events again");
   }
 
   void go_on_in(const PollBatch& batch, std::uint64_t begin) {
@@ -189,18 +212,28 @@ class Resumption {
     std::uint64_t left = stream_end().value - begin;
     if (left == 0) return;
     const std::uint64_t row = left;
-    std::size_t first = 0;
-    std::optional<std::string> after_id;
     const bool is_open = work().open && work().open->number == batch.number;
-    if (is_open && work().place && work().place->row <= left) {
-      left -= work().place->row;
-      first = work().place->table;
-      after_id = work().place->id;
-      if (left == 0) {
-        start_.after = work().place;
-        return;
-      }
+    PollPlace known;
+    if (is_open && work().place && work().place->row <= left) known = *work().place;
+    left -= known.row;
+    if (left == 0) {
+      start_.after = known;
+      return;
     }
+    if (is_open && rows_are_gone(known)) {
+      gap(fmt::format(
+              "{} of the {} events of batch {} were published and are no longer in the "
+              "stream, and rows of it are no longer in the tables: which of the others were "
+              "published is not known",
+              row, work().open_rows, batch.number),
+          "`run --accept-gap` publishes all that the tables still have of it, some for the second "
+          "time");
+      known.row = row;
+      start_.after = known;
+      return;
+    }
+    const std::size_t first = known.table;
+    std::optional<std::string> after_id = known.id;
     for (std::size_t i = first; i < work().tables.size(); ++i, after_id.reset()) {
       const outbox::PolledTable* table = find_table(tables_, work().tables[i]);
       const auto range = work().range(work().tables[i], batch.number);
@@ -216,6 +249,13 @@ class Resumption {
     gap(fmt::format("{} events of batch {} were published, and the tables hold fewer of it", row,
                     batch.number));
     start_.after = {.table = work().tables.size(), .id = {}, .row = row};
+  }
+
+  // Of the open batch, behind a place: then its rows cannot be counted off.
+  bool rows_are_gone(const PollPlace& known) {
+    const PollBatch& open = *work().open;
+    if (work().open_rows == 0 || !rows_.covers(open.number)) return false;
+    return rows_.count(open.number, known, {}) < work().open_rows - known.row;
   }
 
   void behind_what_is_known(std::uint64_t number) {
@@ -243,95 +283,12 @@ class Resumption {
                "find out who writes into the stream; restore it");
   }
 
-  // A standby that was promoted may lack the last transactions of its predecessor. Commits come
-  // over in their order: when it has the rows of the newest batch, it has all before. When it has
-  // the highest transaction of that batch, no number below is given to another one either.
-  void check_timeline() {
-    const PollBatch* newest = work().open              ? &*work().open
-                              : work().batches.empty() ? nullptr
-                                                       : &work().batches.back();
-    if (newest == nullptr) return;
-    const bool begun =
-        !work().open || (start_.batch == newest->number && start_.after) || start_.batch == 0;
-    const std::uint64_t number = newest->number;
-    if (!begun && !has_highest(*newest)) {
-      start_.notes.push_back(fmt::format(
-          "the server is on another timeline, and lacks what batch {} was to publish: it is read "
-          "anew",
-          number));
-      work().open.reset();
-      for (PollTable& table : work().tables) {
-        if (table.since == number) table.since = work().last + 1;
-      }
-      if (start_.batch == number) start_.batch = 0;
-      if (!work().batches.empty()) check_timeline();
-      return;
-    }
-    const bool part = work().open && start_.after;
-    const std::uint64_t published = part ? start_.after->row : newest->rows;
-    const std::uint64_t there = !begun ? published
-                                : part ? count(number, {}, start_.after)
-                                       : count(number, {}, {});
-    const bool others =
-        part ? work().place && differs(number, work().place->row, work().place->digest)
-             : begun && differs(number, newest->rows, newest->digest);
-    if (there < published || others || (work().open && !has_highest(*newest))) {
-      gap(fmt::format("the server is on timeline {}, and of the {} events of batch {} that were "
-                      "published it has {}: it was promoted without its predecessor's last "
-                      "transactions, or the application has deleted them",
-                      session_.position().timeline.value, published, number, there),
-          "`run --accept-gap` begins anew, and publishes again all events that are in the tables");
-      begin_anew();
-      return;
-    }
-    start_.notes.emplace_back(
-        "the server is on another timeline; it has all that was published last");
-  }
-
-  // Whether the first rows of the batch are others than those that were published: a server that
-  // was promoted may have given their transactions' numbers to rows of its own.
-  bool differs(std::uint64_t number, std::uint64_t rows, std::uint64_t digest) {
-    if (digest == 0) return false;
-    PollDigest there;
-    for (std::size_t i = 0; i < work().tables.size() && rows > 0; ++i) {
-      const outbox::PolledTable* table = find_table(tables_, work().tables[i]);
-      const auto range = work().range(work().tables[i], number);
-      if (table == nullptr || !range) continue;
-      outbox::PolledTable ids = *table;
-      ids.columns = {table->id};
-      poller_.begin(ids, *range, {}, rows);
-      while (const auto row = poller_.next()) {
-        const auto* id = std::get_if<std::string_view>(&row->front());
-        there.add(i, id == nullptr ? std::string_view() : *id);
-        --rows;
-      }
-    }
-    return rows > 0 || there.value() != digest;
-  }
-
-  bool has_highest(const PollBatch& batch) {
-    const auto snapshot = pg::Visibility::parse(batch.snapshot);
-    const auto before = pg::Visibility::parse(work().before(batch.number));
-    if (!snapshot || (before && before->xmax() == snapshot->xmax())) return true;
-    return std::any_of(tables_.begin(), tables_.end(), [&](const outbox::PolledTable& table) {
-      return poller_.has(table, snapshot->xmax() - 1);
-    });
-  }
-
-  // Of the batch's rows behind or up to a place.
-  std::uint64_t count(std::uint64_t number, const std::optional<PollPlace>& after,
-                      const std::optional<PollPlace>& upto) {
-    std::uint64_t rows = 0;
-    for (std::size_t i = 0; i < work().tables.size(); ++i) {
-      const outbox::PolledTable* table = find_table(tables_, work().tables[i]);
-      const auto range = work().range(work().tables[i], number);
-      if (table == nullptr || !range || (after && i < after->table) || (upto && i > upto->table)) {
-        continue;
-      }
-      rows += poller_.count(*table, *range, after && i == after->table ? after->id : std::nullopt,
-                            upto && i == upto->table ? upto->id : std::nullopt);
-    }
-    return rows;
+  // What the open batch was published from so far, so that it can be compared when it is complete.
+  void know_digest() {
+    constexpr std::uint64_t most = 100'000;  // it holds up the start
+    const auto published = start_.of_open();
+    if (!published || published->row > most) return;
+    start_.digest = rows_.digest(start_.batch, published->row, published);
   }
 
   // What was complete, and is to be published again, must be there, or its numbers would name other
@@ -342,7 +299,7 @@ class Resumption {
       if (batch.number < start_.batch) continue;
       const auto after = batch.number == start_.batch ? start_.after : std::nullopt;
       const std::uint64_t wanted = batch.rows - std::min(batch.rows, after ? after->row : 0);
-      const std::uint64_t there = count(batch.number, after, {});
+      const std::uint64_t there = rows_.count(batch.number, after, {});
       if (there == wanted) continue;
       gap(
           fmt::format("JetStream has lost {} events of batch {} that it had acknowledged, and the "
@@ -356,6 +313,8 @@ class Resumption {
   outbox::Poller& poller_;
   const std::vector<outbox::PolledTable>& tables_;
   PollStart start_;
+  BatchRows rows_;
+  bool anew_ = false;
 };
 
 }  // namespace
@@ -368,18 +327,6 @@ PollStart resume_poll(const Config& config, SlotlessSession& session, outbox::Po
 publisher::KeyValue archive_key(const Config& config, const PollArchive& archive) {
   return {"walferry",
           fmt::format("{}.{}.batches.{}", config.stream.name, config.source.slot, archive.first)};
-}
-
-const outbox::PolledTable* find_table(const std::vector<outbox::PolledTable>& tables,
-                                      const PollTable& table) {
-  const auto found = std::find_if(tables.begin(), tables.end(), [&](const auto& one) {
-    return one.schema == table.schema && one.name == table.name;
-  });
-  return found == tables.end() ? nullptr : &*found;
-}
-
-std::string polled_name(const std::string& schema, const std::string& table) {
-  return guard_header(escape_token(schema) + "." + escape_token(table));
 }
 
 }  // namespace connector

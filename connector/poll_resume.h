@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "connector/poll_rows.h"
 #include "connector/poll_work.h"
 #include "connector/slotless.h"
 #include "outbox/poller.h"
@@ -29,7 +30,13 @@ struct PollStart {
   PollWork work;
   std::uint64_t batch = 0;  // the first to be read; those behind it follow. 0: none
   std::optional<PollPlace> after;
+  std::optional<PollDigest> digest;  // of the open batch's rows up to there, where it is known
   std::vector<std::string> notes;
+
+  // How far the open batch is in the stream; nothing of it: nothing.
+  std::optional<PollPlace> of_open() const {
+    return work.open && batch == work.open->number ? after : std::nullopt;
+  }
 };
 
 // Throws Stop(position_lost) where events would be missing, unless that is accepted.
@@ -38,12 +45,5 @@ PollStart resume_poll(const Config& config, SlotlessSession& session, outbox::Po
 
 // The key of an archive.
 publisher::KeyValue archive_key(const Config& config, const PollArchive& archive);
-
-// The table of that place in the work, where it is configured.
-const outbox::PolledTable* find_table(const std::vector<outbox::PolledTable>& tables,
-                                      const PollTable& table);
-
-// As it stands in the header: "public.outbox", escaped as in subjects.
-std::string polled_name(const std::string& schema, const std::string& table);
 
 }  // namespace connector

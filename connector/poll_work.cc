@@ -51,16 +51,11 @@ std::vector<PollBatch> parse_batches(const ordered_json& json) {
 
 }  // namespace
 
-// FNV-1a, 64 bits.
-PollDigest::PollDigest(std::uint64_t so_far)
-    : value_(so_far == 0 ? 14695981039346656037ULL : so_far) {}
-
-void PollDigest::add(std::size_t table, std::string_view id) {
-  const auto take = [&](unsigned char byte) { value_ = (value_ ^ byte) * 1099511628211ULL; };
-  for (const char c : std::to_string(table)) take(static_cast<unsigned char>(c));
-  take(0);
-  for (const char c : id) take(static_cast<unsigned char>(c));
-  take(0);
+void PollWork::identify(const std::string& columns) {
+  if (std::exchange(identity, columns) == columns) return;
+  for (PollBatch& batch : batches) batch.digest = 0;
+  if (place) place->digest = 0;
+  sample.clear();
 }
 
 std::optional<std::uint64_t> PollWork::first() const {
@@ -125,17 +120,20 @@ void PollWork::take_tables(const std::vector<std::pair<std::string, std::string>
 void PollWork::begin(std::string snapshot, StreamSequence stream_end) {
   open = PollBatch{
       .number = ++last, .snapshot = std::move(snapshot), .end = stream_end, .rows = 0, .at_ms = 0};
+  open_rows = 0;
   place.reset();
 }
 
 void PollWork::complete(StreamSequence end, std::uint64_t rows, std::int64_t now_ms,
-                        std::uint64_t digest) {
+                        const std::optional<PollDigest>& digest) {
   place.reset();
+  open_rows = 0;
   PollBatch batch = *std::exchange(open, std::nullopt);
   batch.end = end;
   batch.rows = rows;
   batch.at_ms = now_ms;
-  batch.digest = digest;
+  batch.digest = digest ? digest->value() : 0;
+  sample = digest ? digest->sample() : PollDigest::Sample();
   batches.push_back(std::move(batch));
 }
 
@@ -205,6 +203,10 @@ ordered_json to_json(const PollWork& work) {
   ordered_json json = to_json(work.batches, work.base);
   json["last"] = work.last;
   json["open"] = work.open ? to_json(*work.open) : ordered_json(nullptr);
+  if (work.open) json["open_rows"] = work.open_rows;
+  json["sample"] = work.sample;
+  json["wal_end"] = work.wal_end;
+  json["identity"] = work.identity;
   if (work.place) {
     json["place"] = {work.place->table, work.place->id.value_or(""), work.place->row,
                      work.place->digest};
@@ -224,6 +226,10 @@ PollWork parse_poll_work(const ordered_json& json) {
     work.batches = parse_batches(json);
     work.last = json.at("last").get<std::uint64_t>();
     if (!json.at("open").is_null()) work.open = parse_batch(json.at("open"));
+    work.open_rows = json.value("open_rows", std::uint64_t{0});
+    work.sample = json.value("sample", PollDigest::Sample());
+    work.wal_end = json.value("wal_end", std::string());
+    work.identity = json.value("identity", std::string());
     if (json.contains("place")) {
       const auto& place = json.at("place");
       work.place = PollPlace{.table = place.at(0).get<std::size_t>(),
@@ -254,6 +260,20 @@ PollWork parse_poll_work(const ordered_json& json) {
 }
 
 std::string to_string(const PollId& id) { return fmt::format("{}:poll:{}", id.batch, id.row); }
+
+std::string batch_header_value(const outbox::Range& range) {
+  return range.after.empty() ? range.upto : range.after + " " + range.upto;
+}
+
+std::optional<outbox::Range> parse_batch_header(std::string_view text) {
+  const auto blank = text.find(' ');
+  outbox::Range range;
+  if (blank != std::string_view::npos) range.after = text.substr(0, blank);
+  range.upto = text.substr(blank == std::string_view::npos ? 0 : blank + 1);
+  const bool good = pg::Visibility::parse(range.upto) &&
+                    (range.after.empty() || pg::Visibility::parse(range.after));
+  return good ? std::optional(range) : std::nullopt;
+}
 
 std::optional<PollId> parse_poll_id(std::string_view text) {
   constexpr std::string_view tag = ":poll:";

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "connector/poll_digest.h"
 #include "outbox/poller.h"
 #include "publisher/types.h"
 
@@ -43,18 +44,6 @@ struct PollPlace {
   friend bool operator==(const PollPlace&, const PollPlace&) = default;
 };
 
-// Of which rows, in which order: another table's row with the same number makes another one.
-class PollDigest {
- public:
-  // `so_far`: a digest() of before, 0 for none.
-  explicit PollDigest(std::uint64_t so_far = 0);
-  void add(std::size_t table, std::string_view id);
-  std::uint64_t value() const { return value_; }
-
- private:
-  std::uint64_t value_;
-};
-
 // Tables stay where they are in the list, whatever the configuration makes of them.
 struct PollTable {
   std::string schema;
@@ -76,13 +65,21 @@ class PollWork {
  public:
   std::vector<PollTable> tables;
   std::string base;                // the snapshot before batches.front(), or before `open`
+  std::string identity;            // see identify()
   std::uint64_t last = 0;          // the highest number that was ever given to a batch
   std::vector<PollBatch> batches;  // complete, oldest first
+  PollDigest::Sample sample;       // of the newest of these; empty: not known
+  std::string wal_end;             // where WAL ended, at least, when the newest batch began
   std::optional<PollBatch> open;
+  std::uint64_t open_rows = 0;        // that `open` had when it began; 0: not known
   std::optional<PollPlace> place;     // of `open`: a row that was acknowledged, about the newest
   std::string due;                    // what this sees was acknowledged a replay_window ago;
   std::uint64_t due_number = 0;       // it is the snapshot of this batch
   std::vector<PollArchive> archives;  // oldest first; what they hold comes before `batches`
+
+  // Of the rows, what digests are made of (identity_of()); those that were made of something else
+  // are forgotten.
+  void identify(const std::string& columns);
 
   // Of the oldest one that is not archived.
   std::optional<std::uint64_t> first() const;
@@ -105,7 +102,7 @@ class PollWork {
 
   void begin(std::string snapshot, publisher::StreamSequence stream_end);
   void complete(publisher::StreamSequence end, std::uint64_t rows, std::int64_t now_ms,
-                std::uint64_t digest = 0);
+                const std::optional<PollDigest>& digest = {});
   // Forgets complete batches whose end is older, but never the newest; false: there were none.
   // Archives come first: of one that is to go `read` gives the text, and may purge it.
   bool forget_before(std::int64_t at_ms,
@@ -128,6 +125,10 @@ struct PollId {
   std::uint64_t row = 0;
 };
 std::string to_string(const PollId& id);
+
+// A batch's two snapshots, parted by a blank; of the very first one, the later alone.
+std::string batch_header_value(const outbox::Range& range);
+std::optional<outbox::Range> parse_batch_header(std::string_view text);
 std::optional<PollId> parse_poll_id(std::string_view text);
 
 }  // namespace connector

@@ -25,11 +25,14 @@ class PolledOutbox {
     return config_->schema == schema && config_->table == table;
   }
 
-  // Before rows are read: of the table's columns, those that messages are made of.
-  void choose(const std::vector<pg::Column>& columns);
+  // Before rows are read: of the table's columns, those that messages are made of, and, last, those
+  // that tell rows apart.
+  void choose(const std::vector<outbox::PolledColumn>& columns);
   // Fills `event` from a row of table().columns, and gives its id as it is in the database. Throws
   // BadValue.
   std::string route(pg::Row row, OutboxEvent& event) const;
+  // The part of such a row that tells it from others.
+  pg::Row identity(pg::Row row) const { return row.last(table_.identity.size()); }
 
  private:
   const OutboxConfig* config_;
@@ -38,6 +41,9 @@ class PolledOutbox {
   std::optional<OutboxRouter> router_;
   std::size_t id_ = 0;  // in table().columns
 };
+
+// As it stands in the header: "public.outbox", escaped as in subjects.
+std::string polled_name(const std::string& schema, const std::string& table);
 
 // Those with capture = "poll", in their order. `config` must outlive them.
 std::vector<PolledOutbox> polled_outboxes(const Config& config);

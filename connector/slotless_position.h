@@ -61,7 +61,8 @@ struct SlotlessResume {
   // What of ids must not be given again: the work before, and the newest id in the stream.
   nlohmann::ordered_json former_work;
   std::string newest_id;
-  bool other_timeline = false;  // the server's: it may lack what its predecessor had
+  publisher::StreamSequence saved_last;  // as the saved position had it
+  bool other_timeline = false;           // the server's: it may lack what its predecessor had
   std::vector<std::string> notes;
 };
 

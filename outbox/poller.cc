@@ -82,7 +82,10 @@ Poller Poller::open(const std::string& dsn) {
   pg::SqlSession session = pg::SqlSession::open(dsn);
   // Rows that a policy hides would be missing without a word: an error instead. A lock that
   // somebody holds on the table (ALTER) is not waited for with a statement open.
+  // The server must notice too when this end is gone: until then what was claimed is.
   session.exec(
+      "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = "
+      "3; SET tcp_user_timeout = 30000; "
       "SET row_security = off; SET statement_timeout = 0; SET lock_timeout = '2s'; "
       "SET idle_session_timeout = 0; SET default_transaction_isolation = 'read committed'; "
       "SET default_transaction_read_only = off");
@@ -101,31 +104,49 @@ bool Poller::same_server(int pid, std::int64_t key) {
 // One statement: all of it sees one snapshot, which pg_current_snapshot() prints.
 Poller::Look Poller::look(const std::vector<PolledTable>& tables,
                           const std::vector<std::string>& after) {
-  std::string sql = "SELECT pg_current_snapshot()";
+  std::string sql = "SELECT pg_current_snapshot(), pg_current_wal_insert_lsn()";
   for (std::size_t i = 0; i < tables.size(); ++i) {
     sql += fmt::format(", (SELECT xid FROM {}{} ORDER BY xid DESC LIMIT 1)", relation(tables[i]),
                        after[i].empty() ? "" : " WHERE " + not_seen_by(after[i]));
   }
   const pg::PgResult result = session_.exec(sql);
-  Look look{.now = snapshot(std::string(pg::cell(result, 0, 0))), .highest = {}};
-  for (int i = 1; i < PQnfields(result.get()); ++i) {
+  Look look{.now = snapshot(std::string(pg::cell(result, 0, 0))),
+            .highest = {},
+            .wal_end = std::string(pg::cell(result, 0, 1))};
+  for (int i = 2; i < PQnfields(result.get()); ++i) {
     if (PQgetisnull(result.get(), 0, i) != 0) continue;
     look.highest = std::max(look.highest.value_or(0), integer(pg::cell(result, 0, i)));
   }
   return look;
 }
 
-std::vector<pg::Column> Poller::columns(const PolledTable& table) {
+// A commit that waits for its record takes all before it to disk.
+void Poller::make_durable(const std::string& wal_end) {
+  const pg::PgResult result =
+      session_.exec(fmt::format("SELECT pg_current_wal_flush_lsn() >= '{}'::pg_lsn", wal_end));
+  if (pg::cell(result, 0, 0) == "t") return;
+  session_.exec(
+      "BEGIN; SET LOCAL synchronous_commit = local; "
+      "SELECT pg_logical_emit_message(true, 'walferry.flush', ''); COMMIT");
+}
+
+std::vector<PolledColumn> Poller::columns(const PolledTable& table) {
   const pg::PgResult result = session_.exec(
-      fmt::format("SELECT attname, atttypid FROM pg_attribute WHERE attrelid = {}::regclass AND "
-                  "attnum > 0 AND NOT attisdropped ORDER BY attnum",
+      fmt::format("WITH RECURSIVE base(attnum, attname, declared, type) AS ("
+                  "SELECT attnum, attname, atttypid, atttypid FROM pg_attribute "
+                  "WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped "
+                  "UNION ALL SELECT attnum, attname, declared, typbasetype FROM base "
+                  "JOIN pg_type ON pg_type.oid = type WHERE typtype = 'd') "
+                  "SELECT attname, declared, bool_or(type = 'bytea'::regtype) FROM base "
+                  "GROUP BY attnum, attname, declared ORDER BY attnum",
                   literal(relation(table))));
-  std::vector<pg::Column> columns;
+  std::vector<PolledColumn> columns;
   columns.reserve(static_cast<std::size_t>(PQntuples(result.get())));
   for (int row = 0; row < PQntuples(result.get()); ++row) {
     columns.push_back(
         {.name = std::string(pg::cell(result, row, 0)),
-         .type = pg::TypeId(static_cast<std::uint32_t>(integer(pg::cell(result, row, 1))))});
+         .type = pg::TypeId(static_cast<std::uint32_t>(integer(pg::cell(result, row, 1)))),
+         .is_bytea = pg::cell(result, row, 2) == "t"});
   }
   return columns;
 }
@@ -133,19 +154,31 @@ std::vector<pg::Column> Poller::columns(const PolledTable& table) {
 void Poller::begin(const PolledTable& table, const Range& range,
                    const std::optional<std::string>& after_id, std::uint64_t most) {
   std::vector<std::string> columns;
-  for (const std::string& column : table.columns) columns.push_back(identifier(column));
+  std::vector<std::string> types;
+  std::vector<std::uint32_t> expected;
+  for (const PolledColumn& column : table.columns) {
+    columns.push_back(identifier(column.name));
+    types.push_back(fmt::format("pg_typeof({})::oid", columns.back()));
+    expected.push_back(column.type.value);
+  }
   columns_ = columns.size();
-  session_.begin_copy(fmt::format(
-      "COPY (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}) TO STDOUT", fmt::join(columns, ", "),
-      relation(table), condition(table, range, after_id, {}), identifier(table.id), most));
+  types_ = fmt::format("{{{}}}", fmt::join(expected, ","));
+  session_.begin_copy(
+      fmt::format("COPY (SELECT {}, ARRAY[{}] FROM {} WHERE {} ORDER BY {} LIMIT {}) TO STDOUT",
+                  fmt::join(columns, ", "), fmt::join(types, ", "), relation(table),
+                  condition(table, range, after_id, {}), identifier(table.id), most));
 }
 
 std::optional<pg::Row> Poller::next() {
   auto line = session_.copied();
   if (!line) return std::nullopt;
   if (line->ends_with('\n')) line->remove_suffix(1);
-  pg::split_copy_line(*line, columns_, unescaped_, row_);
-  return pg::Row(row_);
+  pg::split_copy_line(*line, columns_ + 1, unescaped_, row_);
+  const auto* types = std::get_if<std::string_view>(&row_.back());
+  if (types == nullptr || *types != types_) {
+    throw pg::Error("columns of an outbox have been given other types", "");
+  }
+  return pg::Row(row_).first(columns_);
 }
 
 std::uint64_t Poller::count(const PolledTable& table, const Range& range,
@@ -193,9 +226,12 @@ Poller::Removed Poller::remove(const PolledTable& table, const Range& range, std
   constexpr const char* lock_not_available = "55P03";
   const std::string id = identifier(table.id);
   session_.exec("BEGIN; SET LOCAL lock_timeout = '200ms'");
+  // A row that changes while its lock is waited for is looked at again by the outer condition
+  // alone, which is a CASE so that it does not tempt the planner to look for rows by it.
   try {
     const pg::PgResult result = session_.exec(
-        fmt::format("DELETE FROM {0} WHERE {1} IN (SELECT {1} FROM {0} WHERE {2} LIMIT {3})",
+        fmt::format("DELETE FROM {0} WHERE {1} IN (SELECT {1} FROM {0} WHERE {2} LIMIT {3}) "
+                    "AND CASE WHEN {2} THEN true ELSE false END",
                     relation(table), id, within(range), most));
     session_.exec("COMMIT");
     return {.rows = integer(PQcmdTuples(result.get())), .refused = ""};

@@ -37,11 +37,20 @@
 
 namespace outbox {
 
+struct PolledColumn {
+  std::string name;
+  pg::TypeId type;
+  bool is_bytea = false;  // or a domain over it
+};
+
 struct PolledTable {
   std::string schema;
   std::string name;
-  std::string id;                    // its column; unique, never NULL
-  std::vector<std::string> columns;  // that are read, the id among them
+  std::string id;                     // its column; unique, never NULL
+  std::vector<PolledColumn> columns;  // that are read
+  // What tells a row from another one to which a server that was put back has given its number: the
+  // id, the transaction, and created_at where there is such a column.
+  std::vector<PolledColumn> identity;
 };
 
 // The rows of transactions that `upto` sees and `after` does not. Texts of snapshots; an empty
@@ -60,19 +69,25 @@ class Poller {
   // Whether the session that holds the advisory lock is one of this server.
   bool same_server(int pid, std::int64_t key);
 
-  // What this statement sees, and the highest new transaction. The tables' `after` are in their
-  // order; nothing new: no `highest`.
+  // What this statement sees, the highest new transaction, and a place in WAL behind the commits of
+  // all that it sees. The tables' `after` are in their order; nothing new: no `highest`.
   struct Look {
     pg::Visibility now;
     std::optional<std::uint64_t> highest;
+    std::string wal_end;
   };
   Look look(const std::vector<PolledTable>& tables, const std::vector<std::string>& after);
 
-  // All columns of the table, with their types.
-  std::vector<pg::Column> columns(const PolledTable& table);
+  // Until WAL is on the server's disk up to there. What was committed with synchronous_commit = off
+  // is seen before it is: a crash would take it back, and give its transaction's number to another.
+  void make_durable(const std::string& wal_end);
 
-  // Rows in the order of ids, behind `after_id` when there is one. Then next() until it gives
-  // nothing; a row borrows until the next call.
+  // All columns of the table, with their types.
+  std::vector<PolledColumn> columns(const PolledTable& table);
+
+  // Rows of table.columns in the order of ids, behind `after_id` when there is one. Then next()
+  // until it gives nothing; a row borrows until the next call. Columns whose types are no longer
+  // those of `table` are an error, which a new session does not meet.
   void begin(const PolledTable& table, const Range& range,
              const std::optional<std::string>& after_id, std::uint64_t most);
   std::optional<pg::Row> next();
@@ -106,6 +121,7 @@ class Poller {
 
   pg::SqlSession session_;
   std::size_t columns_ = 0;  // of the rows that are being read
+  std::string types_;        // of those columns
   std::string unescaped_;
   std::vector<pg::Value> row_;
 };

@@ -33,8 +33,40 @@ TEST(PollWork, IsReadAsItWasWritten) {
   work.tables[0].removed = "10:10:";
   work.archives.push_back({.first = 1, .at_ms = 5});
   work.due = "20:20:";
+  work.open_rows = 7;
+  work.sample = {1, 5};
+  work.wal_end = "0/16";
+  work.identity = "public.outbox(id 20,)";
   EXPECT_EQ(parse_poll_work(to_json(work)), work);
   EXPECT_EQ(parse_poll_work(nullptr), PollWork());
+}
+
+TEST(PollWork, DigestsOfOtherColumnsAreForgotten) {
+  PollWork work = with_batches(2);
+  work.identify("id");
+  work.begin("30:30:", StreamSequence(4));
+  PollDigest digest;
+  digest.add(0, {});
+  work.complete(StreamSequence(6), 1, minute, digest);
+  work.identify("id");
+  EXPECT_EQ(work.batches.back().digest, digest.value());
+  EXPECT_EQ(work.sample, digest.sample());
+  work.identify("id, created_at");
+  EXPECT_EQ(work.batches.back().digest, 0U);
+  EXPECT_TRUE(work.sample.empty());
+}
+
+TEST(PollWork, ABatchsFirstMessageSaysWhereItLies) {
+  for (const auto& after : {"", "10:12:10,11"}) {
+    const outbox::Range range{.after = after, .upto = "20:20:"};
+    const auto read = parse_batch_header(batch_header_value(range));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->after, range.after);
+    EXPECT_EQ(read->upto, range.upto);
+  }
+  for (const char* bad : {"", " ", "x 20:20:", "20:20: x", "20:20:  20:20:"}) {
+    EXPECT_FALSE(parse_batch_header(bad)) << bad;
+  }
 }
 
 TEST(PollWork, WhatCannotBeReadIsALostPosition) {

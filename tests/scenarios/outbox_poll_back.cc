@@ -1,51 +1,9 @@
-// What polling does when one of the sides is not what it was: the stream or the saved position goes
-// back, the stream is made anew, the server is another one, was put back, or was promoted.
-#include "tests/scenarios/outbox_rig.h"
+// What polling does when NATS is not what it was: the stream or the saved position goes back, the
+// stream is made anew or has expired.
+#include "tests/scenarios/outbox_poll_rig.h"
 
 namespace scenarios {
 namespace {
-
-class OutboxPollBack : public OutboxScenario {
- protected:
-  void SetUp() override {
-    OutboxScenario::SetUp();
-    publish_outbox("poll", "poll_interval = \"100ms\"\n");
-  }
-  // Each statement's events are a batch of their own.
-  void publish(const std::vector<std::string>& batches) {
-    for (const std::string& sql : batches) {
-      exec(sql);
-      EXPECT_EQ(walferry_.run_to_exit({"--once"}).exit.code, 0);
-    }
-  }
-  std::vector<std::string> ids() {
-    std::vector<std::string> all;
-    for (const Stored& stored : events()) {
-      all.push_back(stored.headers.at("Nats-Msg-Id") + " " +
-                    stored.headers.at("Walferry-Event-Id"));
-    }
-    return all;
-  }
-  void save_nats() {
-    nats_.stop();
-    nats_.save_store("before");
-    nats_.start();
-  }
-  // As after a power failure.
-  void put_nats_back(const std::string& stream = "") {
-    nats_.stop();
-    if (stream.empty()) {
-      nats_.restore_store("before");
-    } else {
-      nats_.restore_stream("before", stream);
-    }
-    nats_.start();
-  }
-  Finished once(std::vector<std::string> more = {}) {
-    more.insert(more.begin(), "--once");
-    return walferry_.run_to_exit(more);
-  }
-};
 
 TEST_F(OutboxPollBack, WhatTheStreamHasLostIsPublishedAgainUnderTheSameIds) {
   publish({event("1") + event("2")});
@@ -224,91 +182,72 @@ TEST_F(OutboxPollBack, AForeignMessageWhileItRunsEndsIt) {
   EXPECT_TRUE(says(walferry_.log(), "from sequence 2 on")) << walferry_.log();
 }
 
-TEST_F(OutboxPollBack, AnotherServerIsALostPosition) {
+// Nothing says what the second message was.
+TEST_F(OutboxPollBack, ASavedPositionThatGoesBackBehindAnEmptyStreamIsALostPosition) {
   publish({event("1")});
-  PostgresCluster other({.own_system = true});
-  other.exec(source_file("outbox/schema.sql"));
-  settings().set_string("source", "dsn", other.conninfo());
-  const Finished refused = once();
-  EXPECT_EQ(refused.exit.code, 4) << refused.err;
-  EXPECT_TRUE(says(refused.err, "the server is another one")) << refused.err;
-  other.exec(event("2"));
-  EXPECT_EQ(once({"--accept-gap"}).exit.code, 0);
-  EXPECT_EQ(ids(), (std::vector<std::string>{"walferry:1:poll:1 1", "walferry:2:poll:1 1"}));
-}
-
-TEST_F(OutboxPollBack, AServerThatWasPutBackIsALostPosition) {
-  publish({event("1")});
-  postgres_.stop();
-  const auto earlier = postgres_.clone();
-  postgres_.start();
-  publish({event("2") + event("3")});
-  postgres_.stop();
-  earlier->start();
-  settings().set_string("source", "dsn", earlier->conninfo());
-  const Finished refused = once();
-  EXPECT_EQ(refused.exit.code, 4) << refused.err;
-  EXPECT_TRUE(says(refused.err, "put back to an earlier state")) << refused.err;
-}
-
-class OutboxPollPromoted : public OutboxPollBack {
- protected:
-  // A standby with all that is there now.
-  void make_standby() {
-    postgres_.stop();
-    standby_ = postgres_.clone();
-    standby_->be_standby();
-    postgres_.start();
-  }
-  void fail_over() {
-    standby_->start();
-    standby_->promote();
-    settings().set_string("source", "dsn", standby_->conninfo());
-  }
-  std::unique_ptr<PostgresCluster> standby_;
-};
-
-TEST_F(OutboxPollPromoted, APromotedStandbyThatHasAllGoesOn) {
-  publish({event("1"), event("2") + event("3")});
-  make_standby();
-  postgres_.stop();
-  fail_over();
-  standby_->exec(event("4"));
-  const Finished finished = once();
-  EXPECT_EQ(finished.exit.code, 0) << finished.err;
-  EXPECT_EQ(events().size(), 4U);
-  EXPECT_EQ(ids().back(), "walferry:3:poll:1 4");
-}
-
-// Its transactions' numbers are given again, to other rows.
-TEST_F(OutboxPollPromoted, NumbersThatItGivesAgainAreSeenAgain) {
-  publish({event("1")});
-  make_standby();
-  // Nothing of the outbox: only later numbers are used up.
-  for (int i = 0; i < 20; ++i) exec("SELECT pg_current_xact_id()");
-  publish({"SELECT 1"});
-  postgres_.stop();
-  fail_over();
-  for (int i = 2; i < 8; ++i) standby_->exec(event(std::to_string(i)));
-  const Finished finished = once();
-  EXPECT_EQ(finished.exit.code, 0) << finished.err;
-  EXPECT_EQ(events().size(), 7U);
-}
-
-TEST_F(OutboxPollPromoted, APromotedStandbyThatLacksWhatWasPublishedIsALostPosition) {
-  publish({event("1")});
-  make_standby();
+  save_nats();
   publish({event("2")});
-  postgres_.stop();
-  fail_over();
-  for (int i = 0; i < 20; ++i) standby_->exec("SELECT pg_current_xact_id()");
+  put_nats_back("KV_walferry");
+  js().purge("CDC");
   const Finished refused = once();
   EXPECT_EQ(refused.exit.code, 4) << refused.err;
-  EXPECT_TRUE(says(refused.err, "promoted without its predecessor's last transactions"))
+  EXPECT_TRUE(says(refused.err, "has had 2 messages, of which the saved position knows 1"))
       << refused.err;
-  standby_->exec(event("3"));
+  EXPECT_TRUE(events().empty());
+}
+
+TEST_F(OutboxPollBack, TheVeryFirstBatchIsReadFromTheStreamToo) {
+  publish({"SELECT 1"});
+  save_nats();
+  publish({event("1")});
+  put_nats_back("KV_walferry");
+  const Finished finished = once();
+  EXPECT_EQ(finished.exit.code, 0) << finished.err;
+  EXPECT_EQ(ids(), (std::vector<std::string>{"walferry:1:poll:1 1"}));
+}
+
+// Whose rows were published is not known then.
+TEST_F(OutboxPollBack, ASavedPositionFromBeforeATableJoinedIsALostPosition) {
+  exec("CREATE TABLE more (LIKE outbox INCLUDING ALL)");
+  publish({event("1")});
+  save_nats();
+  settings().raw("[[outbox]]\ntable = \"public.more\"\ncapture = \"poll\"\n");
+  publish({"INSERT INTO more (aggregate_type, aggregate_id, event_type) VALUES ('o', '1', 'e')",
+           event("2")});
+  put_nats_back("KV_walferry");
+  const Finished refused = once();
+  EXPECT_EQ(refused.exit.code, 4) << refused.err;
+  EXPECT_TRUE(says(refused.err, "stream CDC holds batch 3")) << refused.err;
+  EXPECT_EQ(events().size(), 3U);
+}
+
+// Two of five are published, expire, and are deleted: counted from the first that is left, the
+// third and the fourth would be taken for them.
+TEST_F(OutboxPollBack, RowsThatAreGoneAreNotCountedAsOthers) {
+  settings().set("publish", "max_in_flight", "1");
+  exec(event("1") + event("2") + event("3") + event("4") + event("5"));
+  walferry_.start({}, {"WALFERRY_FAILPOINT=before_publish:3"});
+  EXPECT_EQ(walferry_.wait_exit().signal, SIGKILL);
+  ASSERT_EQ(js().last_sequence("CDC"), 2U);
+  js().purge("CDC");
+  exec("DELETE FROM outbox WHERE id <= 2");
+  const Finished refused = once();
+  EXPECT_EQ(refused.exit.code, 4) << refused.err;
+  EXPECT_TRUE(says(refused.err, "2 of the 5 events of batch 1")) << refused.err;
   EXPECT_EQ(once({"--accept-gap"}).exit.code, 0);
-  EXPECT_TRUE(ids().back().starts_with("walferry:3:poll:"));
+  EXPECT_EQ(ids(), (std::vector<std::string>{"walferry:1:poll:3 3", "walferry:1:poll:4 4",
+                                             "walferry:1:poll:5 5"}));
+}
+
+TEST_F(OutboxPollBack, AStreamThatIsDeletedBehindAnAcceptedMessageIsALostPosition) {
+  publish({event("1")});
+  js().publish("events.a.b", "foreign");
+  EXPECT_EQ(once({"--accept-gap"}).exit.code, 0);
+  exec("DELETE FROM outbox");
+  js().delete_stream("CDC");
+  const Finished refused = once();
+  EXPECT_EQ(refused.exit.code, 4) << refused.err;
+  EXPECT_FALSE(js().stream("CDC"));
 }
 
 }  // namespace

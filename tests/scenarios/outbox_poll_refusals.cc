@@ -53,6 +53,12 @@ INSTANTIATE_TEST_SUITE_P(
         Unfit{"IdNotUnique", "ALTER TABLE outbox DROP CONSTRAINT outbox_pkey",
               "has no unique index on id",
               "ALTER TABLE \"public\".\"outbox\" ADD PRIMARY KEY (\"id\");"},
+        Unfit{"TypeOfAnExtension",
+              "CREATE EXTENSION citext; ALTER TABLE outbox ALTER id DROP IDENTITY; "
+              "ALTER TABLE outbox ALTER id TYPE citext",
+              "has an id of type public.citext, which is of an extension", "bigint, uuid, text"},
+        Unfit{"Children", "CREATE TABLE child () INHERITS (outbox)",
+              "has tables that inherit from it", "NO INHERIT"},
         Unfit{"NoPayload", "ALTER TABLE outbox DROP payload", "has no column payload",
               "name the columns that it has"},
         Unfit{"NoTable", "DROP TABLE outbox", "does not exist", "outbox/schema.sql"},
@@ -187,6 +193,52 @@ headers = "meta"
   }
   EXPECT_EQ(stored[0].headers.at("Walferry-Event-Id"), "%");
   EXPECT_EQ(stored[0].subject, "events.%");
+}
+
+// A column's type is that of the rows that are read, not of when walferry began.
+TEST_F(OutboxPollRefusals, APayloadIsWhatItsTypeSaysWhenItIsRead) {
+  const auto insert = [&](const std::string& payload) {
+    exec(
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload) VALUES "
+        "('o', '1', 'e', '" +
+        payload + "')");
+  };
+  exec("ALTER TABLE outbox ALTER payload TYPE text");
+  publish_outbox("poll");
+  walferry_.start();
+  insert("abc");
+  wait_events(1);
+  exec("ALTER TABLE outbox ALTER payload TYPE bytea USING convert_to(payload, 'UTF8')");
+  insert("def");
+  wait_events(2);
+  exec(
+      "CREATE DOMAIN bytes AS bytea; CREATE DOMAIN blob AS bytes;"
+      "ALTER TABLE outbox ALTER payload TYPE blob");
+  insert("\\x00ff");
+  wait_events(3);
+  walferry_.stop();
+  const auto stored = events();
+  EXPECT_EQ(stored[0].payload, "abc");
+  EXPECT_EQ(stored[1].payload, "def");
+  EXPECT_EQ(stored[2].payload, std::string("\0\xff", 2));
+}
+
+TEST_F(OutboxPollRefusals, WhatGoesWhileItRunsIsNamed) {
+  publish_outbox("poll");
+  walferry_.start();
+  exec(event("1"));
+  wait_events(1);
+  exec("ALTER TABLE outbox RENAME payload TO body");
+  exec("INSERT INTO outbox (aggregate_type, aggregate_id, event_type) VALUES ('o', '1', 'e')");
+  EXPECT_EQ(walferry_.wait_exit().code, 3) << walferry_.log();
+  EXPECT_TRUE(says(walferry_.log(), "payload")) << walferry_.log();
+  exec("ALTER TABLE outbox RENAME body TO payload");
+  walferry_.start();
+  wait_events(2);
+  exec("DROP TABLE outbox");
+  EXPECT_EQ(walferry_.wait_exit().code, 3) << walferry_.log();
+  EXPECT_TRUE(says(walferry_.log(), "a table or column that walferry reads is gone"))
+      << walferry_.log();
 }
 
 TEST_F(OutboxPollRefusals, TwoOutboxesAreOneBatchAndOneThatComesLaterIsReadWhole) {

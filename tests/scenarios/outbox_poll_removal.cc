@@ -55,6 +55,33 @@ TEST_F(OutboxPollRemoval, ATableThatIsAddedLosesNothingThatWasNotPublished) {
   EXPECT_EQ(events().size(), 7U) << finished.err;
 }
 
+// The row is waited for, and is another event when it is free.
+TEST_F(OutboxPollRemoval, ARowThatBecomesAnEventAnewStays) {
+  remove("0");
+  exec(event("1"));
+  walferry_.start();
+  wait_events(1);
+  PgSession operator_session = postgres_.connect();
+  operator_session.exec(
+      "BEGIN; UPDATE outbox SET xid = DEFAULT, payload = '{\"again\": 1}' WHERE id = 1");
+  exec(event("2"));
+  wait_events(2);
+  wait_until(
+      [&] {
+        return postgres_.value(
+                   "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                   "'Lock' AND query LIKE 'DELETE FROM%'") == "1";
+      },
+      seconds(30), "the removal waits for the row");
+  operator_session.exec("COMMIT");
+  wait_events(3);
+  exec(event("3"));
+  wait_events(4);
+  walferry_.stop();
+  EXPECT_EQ(events()[2].headers.at("Walferry-Event-Id"), "1");
+  EXPECT_EQ(events()[2].payload, R"({"again": 1})");
+}
+
 // A foreign key, say: the events go on, and it is said, without a row's key.
 TEST_F(OutboxPollRemoval, RowsThatMayNotBeDeletedHoldUpOnlyTheRemoval) {
   remove("0");
