@@ -35,13 +35,6 @@ std::int64_t now_ms() {
   return std::chrono::duration_cast<milliseconds>(since).count();
 }
 
-std::vector<outbox::PolledTable> tables_of(const std::vector<PolledOutbox>& outboxes) {
-  std::vector<outbox::PolledTable> tables;
-  tables.reserve(outboxes.size());
-  for (const PolledOutbox& outbox : outboxes) tables.push_back(outbox.table());
-  return tables;
-}
-
 }  // namespace
 
 Poll::Poll(const Config& config, SlotlessSession& session, Wakeup& wakeup)
@@ -63,11 +56,15 @@ Poll::Poll(const Config& config, SlotlessSession& session, Wakeup& wakeup)
                                 outbox_name(outbox.config())),
                     "");
   }
-  for (PolledOutbox& outbox : outboxes_) outbox.choose(poller_.columns(outbox.table()));
-  tables_ = tables_of(outboxes_);
+  tables_ = choose_columns(outboxes_, poller_);
   // Before the first look: what commits behind it wakes.
   session.lock.listen(channel);
-  PollStart start = resume_poll(config, session, poller_, tables_);
+  PollStart start = resume_poll(config,
+                                {.resume = session.resume,
+                                 .nats = *session.nats,
+                                 .stream_end = session.stream.last,
+                                 .accept_gap = session.accept_gap},
+                                poller_, tables_);
   for (const std::string& note : start.notes) spdlog::warn("{}", note);
   work_ = std::move(start.work);
   after_ = std::move(start.after);

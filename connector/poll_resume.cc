@@ -20,16 +20,16 @@ constexpr const char* accept_hint = "`run --accept-gap` goes on with what is the
 
 class Resumption {
  public:
-  Resumption(const Config& config, SlotlessSession& session, outbox::Poller& poller,
+  Resumption(const Config& config, PollSides sides, outbox::Poller& poller,
              const std::vector<outbox::PolledTable>& tables)
       : config_(config),
-        session_(session),
+        sides_(sides),
         poller_(poller),
         tables_(tables),
         rows_(poller, tables, start_.work) {}
 
   PollStart make() {
-    const SlotlessResume& resume = session_.resume;
+    const SlotlessResume& resume = sides_.resume;
     if (resume.anew) {
       begin_anew();
     } else {
@@ -40,7 +40,7 @@ class Resumption {
       if (!anew_ && (work().last > 0 || resume.tail)) find_place();
       if (!anew_) {
         give_up(same_timeline ? has_other_rows(start_, rows_)
-                              : lacks_rows(start_, rows_, session_.position().timeline));
+                              : lacks_rows(start_, rows_, sides_.resume.position.timeline));
       }
       check_rows();
       know_digest();
@@ -56,10 +56,10 @@ class Resumption {
 
  private:
   PollWork& work() { return start_.work; }
-  StreamSequence stream_end() const { return session_.stream.last; }
+  StreamSequence stream_end() const { return sides_.stream_end; }
 
   void gap(const std::string& what, const std::string& hint = accept_hint) {
-    if (!session_.accept_gap) throw Stop(Exit::position_lost, what, hint);
+    if (!sides_.accept_gap) throw Stop(Exit::position_lost, what, hint);
     start_.notes.push_back("accepted: " + what);
   }
 
@@ -74,7 +74,7 @@ class Resumption {
           "outbox {} is not in the configuration any more, and batch {}, which has rows "
           "of it, is not wholly published",
           name, in_open ? work().open->number : start_.batch);
-      if (!session_.accept_gap) {
+      if (!sides_.accept_gap) {
         throw Stop(Exit::usage, what,
                    "put it back, `run --once`, and take it out then; `run --accept-gap` leaves its "
                    "rows out");
@@ -93,28 +93,28 @@ class Resumption {
   // Numbers that were given are not given again, and what the stream holds tells no place any more.
   void begin_anew() {
     anew_ = true;
-    session_.position().accepted = stream_end();
+    sides_.resume.position.accepted = stream_end();
     std::uint64_t last = 0;
     try {
-      last = parse_poll_work(session_.resume.former_work).last;
+      last = parse_poll_work(sides_.resume.former_work).last;
     } catch (const Stop&) {  // it is given up anyway
     }
-    if (const auto id = parse_poll_id(session_.resume.newest_id)) last = std::max(last, id->batch);
+    if (const auto id = parse_poll_id(sides_.resume.newest_id)) last = std::max(last, id->batch);
     start_ = {};
     work().last = last;
   }
 
   void find_place() {
-    const auto& tail = session_.resume.tail;
-    const auto id = tail ? parse_poll_id(session_.resume.tail_id) : std::nullopt;
+    const auto& tail = sides_.resume.tail;
+    const auto id = tail ? parse_poll_id(sides_.resume.tail_id) : std::nullopt;
     if (tail && !id) {
       throw Stop(Exit::position_lost,
                  fmt::format("message {} has the id {}:{}, which is of another capture",
-                             tail->sequence.value, config_.source.slot, session_.resume.tail_id),
+                             tail->sequence.value, config_.source.slot, sides_.resume.tail_id),
                  "polling needs a stream and a slot name of its own");
     }
     // Messages behind it that are gone were ours too, unless the operator has accepted them.
-    const bool accepted = session_.position().accepted >= stream_end();
+    const bool accepted = sides_.resume.position.accepted >= stream_end();
     if (!id || (tail->sequence < stream_end() && !accepted)) return find_by_sequence();
     if (id->batch > work().last) take_from_stream(*id);
     if (anew_) return;
@@ -143,8 +143,8 @@ class Resumption {
   // The saved position has gone back beyond the stream. Every batch's first message says what it
   // is.
   void take_from_stream(const PollId& id) {
-    const auto& tail = session_.resume.tail;
-    const auto first = publisher::get_message(*session_.nats, config_.stream.name,
+    const auto& tail = sides_.resume.tail;
+    const auto first = publisher::get_message(sides_.nats, config_.stream.name,
                                               StreamSequence(tail->sequence.value - id.row + 1));
     const std::string* snapshots = first ? first->header(batch_header) : nullptr;
     const auto batch = snapshots == nullptr ? std::nullopt : parse_batch_header(*snapshots);
@@ -175,7 +175,7 @@ class Resumption {
 
   bool load_archive() {
     if (work().archives.empty()) return false;
-    const auto entry = archive_key(config_, work().archives.back()).get(*session_.nats);
+    const auto entry = archive_key(config_, work().archives.back()).get(sides_.nats);
     if (!entry.value) return false;
     work().join(*entry.value);
     work().archives.pop_back();
@@ -197,7 +197,8 @@ class Resumption {
       }
     }
     if (work().open) return go_on_in(*work().open, work().open->end.value);
-    const StreamSequence known = std::max(session_.resume.saved_last, session_.position().accepted);
+    const StreamSequence known =
+        std::max(sides_.resume.saved_last, sides_.resume.position.accepted);
     if (stream_end() <= known) return;
     gap(fmt::format("stream {} has had {} messages, of which the saved position knows {}, and the "
                     "others are gone: which events they were is not known",
@@ -309,7 +310,7 @@ class Resumption {
   }
 
   const Config& config_;
-  SlotlessSession& session_;
+  PollSides sides_;
   outbox::Poller& poller_;
   const std::vector<outbox::PolledTable>& tables_;
   PollStart start_;
@@ -319,9 +320,9 @@ class Resumption {
 
 }  // namespace
 
-PollStart resume_poll(const Config& config, SlotlessSession& session, outbox::Poller& poller,
+PollStart resume_poll(const Config& config, PollSides sides, outbox::Poller& poller,
                       const std::vector<outbox::PolledTable>& tables) {
-  return Resumption(config, session, poller, tables).make();
+  return Resumption(config, sides, poller, tables).make();
 }
 
 publisher::KeyValue archive_key(const Config& config, const PollArchive& archive) {

@@ -39,8 +39,17 @@ struct PollStart {
   }
 };
 
-// Throws Stop(position_lost) where events would be missing, unless that is accepted.
-PollStart resume_poll(const Config& config, SlotlessSession& session, outbox::Poller& poller,
+// What the decision rests on beside the database. Nothing is written.
+struct PollSides {
+  SlotlessResume& resume;  // its position is put right
+  publisher::Connection& nats;
+  publisher::StreamSequence stream_end;
+  bool accept_gap = false;
+};
+
+// Throws Stop(position_lost) where events would be missing, unless that is accepted. `tables` have
+// their columns.
+PollStart resume_poll(const Config& config, PollSides sides, outbox::Poller& poller,
                       const std::vector<outbox::PolledTable>& tables);
 
 // The key of an archive.

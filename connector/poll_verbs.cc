@@ -26,6 +26,29 @@ Finding writer_finding(const Config& config, pqxx::connection& sql) {
           ""};
 }
 
+bool has_failures(const Findings& findings) {
+  return std::any_of(findings.begin(), findings.end(),
+                     [](const Finding& finding) { return finding.verdict == Verdict::fail; });
+}
+
+// As `run` would find its place now: where a writer runs, both sides move on, and where tables are
+// unfit, that has been said.
+void find_place(const Config& config, SlotlessResume& resume, pqxx::connection& sql,
+                const NatsView& nats) {
+  if (pg::advisory_lock_holder(sql, writer_lock_key(config))) return;
+  if (has_failures(poll_findings(config, sql))) return;
+  outbox::Poller poller = outbox::Poller::open(config.source.dsn);
+  std::vector<PolledOutbox> outboxes = polled_outboxes(config);
+  const auto tables = choose_columns(outboxes, poller);
+  const PollStart start = resume_poll(config,
+                                      {.resume = resume,
+                                       .nats = *nats.nats,
+                                       .stream_end = resume.position.last,
+                                       .accept_gap = false},
+                                      poller, tables);
+  resume.notes.insert(resume.notes.end(), start.notes.begin(), start.notes.end());
+}
+
 std::string what_run_does(const SlotlessResume& resume) {
   const PollWork work = parse_poll_work(resume.position.work);
   if (work.last == 0) return "run begins with all rows that are there";
@@ -53,7 +76,13 @@ Findings check_polled_postgres(const Config& config, PostgresView& seen) {
 
 Findings check_polled_position(const Config& config, PostgresView& postgres, const NatsView& nats,
                                Exit& code) {
-  return check_slotless_position(config, "poll", postgres, nats, what_run_does, code);
+  return check_slotless_position(
+      config, "poll", postgres, nats,
+      [&](SlotlessResume& resume) {
+        find_place(config, resume, *postgres.sql, nats);
+        return what_run_does(resume);
+      },
+      code);
 }
 
 std::uint64_t pending_rows(const Config& config, PollWork work, outbox::Poller& poller,

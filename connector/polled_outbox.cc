@@ -73,4 +73,15 @@ std::vector<PolledOutbox> polled_outboxes(const Config& config) {
   return outboxes;
 }
 
+std::vector<outbox::PolledTable> choose_columns(std::vector<PolledOutbox>& outboxes,
+                                                outbox::Poller& poller) {
+  std::vector<outbox::PolledTable> tables;
+  tables.reserve(outboxes.size());
+  for (PolledOutbox& outbox : outboxes) {
+    outbox.choose(poller.columns(outbox.table()));
+    tables.push_back(outbox.table());
+  }
+  return tables;
+}
+
 }  // namespace connector

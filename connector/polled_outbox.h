@@ -48,4 +48,9 @@ std::string polled_name(const std::string& schema, const std::string& table);
 // Those with capture = "poll", in their order. `config` must outlive them.
 std::vector<PolledOutbox> polled_outboxes(const Config& config);
 
+// Their tables, once each has chosen of the columns that its table has now. Throws Stop and
+// pg::Error.
+std::vector<outbox::PolledTable> choose_columns(std::vector<PolledOutbox>& outboxes,
+                                                outbox::Poller& poller);
+
 }  // namespace connector

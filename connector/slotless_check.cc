@@ -10,9 +10,10 @@
 
 namespace connector {
 
-Findings check_slotless_position(
-    const Config& config, const std::string& capture, PostgresView& postgres, const NatsView& nats,
-    const std::function<std::string(const SlotlessResume&)>& what_run_does, Exit& code) {
+Findings check_slotless_position(const Config& config, const std::string& capture,
+                                 PostgresView& postgres, const NatsView& nats,
+                                 const std::function<std::string(SlotlessResume&)>& what_run_does,
+                                 Exit& code) {
   if (!postgres.identity || !nats.complete) return {};
   try {
     SlotlessObserved seen = observe_database(config, capture, record_settings(config, {}),
@@ -21,7 +22,7 @@ Findings check_slotless_position(
     if (nats.saved.value) seen.saved = parse_slotless_position(*nats.saved.value, capture);
     seen.window = publisher::read_back(*nats.nats, config.stream.name, seen.stream.first,
                                        seen.stream.last, 1, config.publish.max_message);
-    const SlotlessResume resume = decide_slotless(seen);
+    SlotlessResume resume = decide_slotless(seen);
     Finding finding{Verdict::ok, "position", what_run_does(resume), ""};
     if (!resume.notes.empty()) {
       finding.verdict = Verdict::warn;

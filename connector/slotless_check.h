@@ -12,10 +12,11 @@
 
 namespace connector {
 
-// As check_position(). `what_run_does` puts into words what follows from the decision; what it
-// throws is a finding too.
-Findings check_slotless_position(
-    const Config& config, const std::string& capture, PostgresView& postgres, const NatsView& nats,
-    const std::function<std::string(const SlotlessResume&)>& what_run_does, Exit& code);
+// As check_position(). `what_run_does` puts into words what follows from the decision, to
+// whose notes it may add; what it throws is a finding too.
+Findings check_slotless_position(const Config& config, const std::string& capture,
+                                 PostgresView& postgres, const NatsView& nats,
+                                 const std::function<std::string(SlotlessResume&)>& what_run_does,
+                                 Exit& code);
 
 }  // namespace connector

@@ -44,6 +44,9 @@ TEST_F(OutboxPollBack, WhatIsLostAndNoLongerInTheTableIsAGap) {
   const Finished refused = once();
   EXPECT_EQ(refused.exit.code, 4) << refused.err;
   EXPECT_TRUE(says(refused.err, "2 events of batch 2")) << refused.err;
+  const Finished checked = walferry_.verb({"check"});
+  EXPECT_EQ(checked.exit.code, 4) << checked.out;
+  EXPECT_TRUE(says(checked.out, "2 events of batch 2")) << checked.out;
   EXPECT_EQ(events().size(), 1U);
   EXPECT_EQ(once({"--accept-gap"}).exit.code, 0);
   EXPECT_EQ(ids(), (std::vector<std::string>{"walferry:1:poll:1 1", "walferry:2:poll:1 2",
