@@ -42,6 +42,7 @@ std::optional<PollDigest> BatchRows::digest(std::uint64_t number, std::uint64_t 
     if (table == nullptr || !range) continue;
     outbox::PolledTable identity = *table;
     identity.columns = table->identity;
+    identity.typed.reset();
     poller_.begin(identity, *range, {}, rows);
     while (const auto row = poller_.next()) {
       digest.add(i, *row);

@@ -23,6 +23,7 @@ PolledOutbox::PolledOutbox(const OutboxConfig& config)
              .name = config.table,
              .id = config.id,
              .columns = {},
+             .typed = {},
              .identity = {}},
       name_(polled_name(config.schema, config.table)) {}
 
@@ -40,8 +41,10 @@ void PolledOutbox::choose(const std::vector<outbox::PolledColumn>& columns) {
   }
   std::vector<OutboxRouter::Column> used;
   table_.columns.clear();
+  table_.typed.reset();
   for (const std::size_t i : router.used()) {
     if (columns[i].name == config_->id) id_ = used.size();
+    if (columns[i].name == config_->payload) table_.typed = used.size();
     used.push_back(all[i]);
     table_.columns.push_back(columns[i]);
   }

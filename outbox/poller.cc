@@ -154,29 +154,28 @@ std::vector<PolledColumn> Poller::columns(const PolledTable& table) {
 void Poller::begin(const PolledTable& table, const Range& range,
                    const std::optional<std::string>& after_id, std::uint64_t most) {
   std::vector<std::string> columns;
-  std::vector<std::string> types;
-  std::vector<std::uint32_t> expected;
   for (const PolledColumn& column : table.columns) {
     columns.push_back(identifier(column.name));
-    types.push_back(fmt::format("pg_typeof({})::oid", columns.back()));
-    expected.push_back(column.type.value);
   }
   columns_ = columns.size();
-  types_ = fmt::format("{{{}}}", fmt::join(expected, ","));
-  session_.begin_copy(
-      fmt::format("COPY (SELECT {}, ARRAY[{}] FROM {} WHERE {} ORDER BY {} LIMIT {}) TO STDOUT",
-                  fmt::join(columns, ", "), fmt::join(types, ", "), relation(table),
-                  condition(table, range, after_id, {}), identifier(table.id), most));
+  type_.clear();
+  if (table.typed) {
+    type_ = std::to_string(table.columns[*table.typed].type.value);
+    columns.push_back(fmt::format("pg_typeof({})::oid", columns[*table.typed]));
+  }
+  session_.begin_copy(fmt::format(
+      "COPY (SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}) TO STDOUT", fmt::join(columns, ", "),
+      relation(table), condition(table, range, after_id, {}), identifier(table.id), most));
 }
 
 std::optional<pg::Row> Poller::next() {
   auto line = session_.copied();
   if (!line) return std::nullopt;
   if (line->ends_with('\n')) line->remove_suffix(1);
-  pg::split_copy_line(*line, columns_ + 1, unescaped_, row_);
-  const auto* types = std::get_if<std::string_view>(&row_.back());
-  if (types == nullptr || *types != types_) {
-    throw pg::Error("columns of an outbox have been given other types", "");
+  pg::split_copy_line(*line, columns_ + (type_.empty() ? 0 : 1), unescaped_, row_);
+  const auto* type = type_.empty() ? nullptr : std::get_if<std::string_view>(&row_.back());
+  if (type != nullptr && *type != type_) {
+    throw pg::Error("the payload of an outbox has been given another type", "");
   }
   return pg::Row(row_).first(columns_);
 }

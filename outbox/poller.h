@@ -48,6 +48,7 @@ struct PolledTable {
   std::string name;
   std::string id;                     // its column; unique, never NULL
   std::vector<PolledColumn> columns;  // that are read
+  std::optional<std::size_t> typed;   // of those: the one whose type matters
   // What tells a row from another one to which a server that was put back has given its number: the
   // id, the transaction, and created_at where there is such a column.
   std::vector<PolledColumn> identity;
@@ -86,8 +87,8 @@ class Poller {
   std::vector<PolledColumn> columns(const PolledTable& table);
 
   // Rows of table.columns in the order of ids, behind `after_id` when there is one. Then next()
-  // until it gives nothing; a row borrows until the next call. Columns whose types are no longer
-  // those of `table` are an error, which a new session does not meet.
+  // until it gives nothing; a row borrows until the next call. That the typed column has no longer
+  // its type is an error, which a new session does not meet.
   void begin(const PolledTable& table, const Range& range,
              const std::optional<std::string>& after_id, std::uint64_t most);
   std::optional<pg::Row> next();
@@ -121,7 +122,7 @@ class Poller {
 
   pg::SqlSession session_;
   std::size_t columns_ = 0;  // of the rows that are being read
-  std::string types_;        // of those columns
+  std::string type_;         // of the typed one; empty: there is none
   std::string unescaped_;
   std::vector<pg::Value> row_;
 };
