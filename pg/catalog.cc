@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "pg/conninfo.h"
+#include "pg/partition_tree.h"
 #include "pg/writer_lock.h"
 
 namespace pg {
@@ -22,7 +23,8 @@ std::optional<Lsn> lsn(const pqxx::field& field) {
 // key that is not deferrable, the chosen index, or FULL. For a partitioned table a key at the root
 // counts alone, since a partition added later would have no other, and each partition that
 // chose otherwise for itself must have what it chose.
-constexpr const char* table_query = R"(
+std::string table_query() {
+  return R"(
   SELECT c.oid, n.nspname, c.relname, c.relkind, c.relpersistence, c.relispartition, c.relreplident,
          pg_catalog.pg_has_role(c.relowner, 'USAGE') AS owned,
          pg_catalog.has_table_privilege(c.oid, 'SELECT')
@@ -30,8 +32,10 @@ constexpr const char* table_query = R"(
          NOT EXISTS (
            SELECT FROM (SELECT c.oid AS relid
                         UNION ALL
-                        SELECT t.relid FROM pg_catalog.pg_partition_tree(c.oid) t
-                         WHERE c.relkind = 'p' AND t.relid <> c.oid AND t.isleaf) tree
+                        SELECT part.oid FROM )" +
+         partition_tree("c.oid") + R"( t
+                          JOIN pg_catalog.pg_class part ON part.oid = t.relid
+                         WHERE c.relkind = 'p' AND part.relkind <> 'p') tree
              JOIN pg_catalog.pg_class leaf ON leaf.oid = tree.relid
             WHERE NOT CASE
               WHEN leaf.relreplident = 'f' AND leaf.relkind <> 'p' THEN true
@@ -45,6 +49,7 @@ constexpr const char* table_query = R"(
             END) AS has_identity
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') )";
+}
 
 TableInfo to_table(const pqxx::row& row) {
   TableInfo info;
@@ -181,7 +186,7 @@ Visibility current_visibility(pqxx::connection& sql) {
 std::vector<TableInfo> tables_in_schema(pqxx::connection& sql, const std::string& schema) {
   const pqxx::result result =
       query(sql, fmt::format("{} AND n.nspname = {} AND NOT c.relispartition ORDER BY c.relname",
-                             table_query, sql.quote(schema)));
+                             table_query(), sql.quote(schema)));
   std::vector<TableInfo> tables;
   for (const auto& row : result) tables.push_back(to_table(row));
   return tables;
@@ -190,7 +195,7 @@ std::vector<TableInfo> tables_in_schema(pqxx::connection& sql, const std::string
 std::optional<TableInfo> table(pqxx::connection& sql, const std::string& schema,
                                const std::string& name) {
   const pqxx::result result =
-      query(sql, fmt::format("{} AND n.nspname = {} AND c.relname = {}", table_query,
+      query(sql, fmt::format("{} AND n.nspname = {} AND c.relname = {}", table_query(),
                              sql.quote(schema), sql.quote(name)));
   if (result.empty()) return std::nullopt;
   return to_table(result[0]);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "pg/partition_tree.h"
+
 namespace pg {
 namespace {
 
@@ -34,9 +36,9 @@ constexpr const char* table_query = R"(
          coalesce((SELECT i.indexrelid FROM pg_catalog.pg_index i
                     WHERE i.indrelid = c.oid AND i.indisprimary AND i.indisvalid
                       AND c.relreplident IN ('f', 'n')), 0),
-         NOT EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) t
+         NOT EXISTS (SELECT FROM {3} t
                        JOIN pg_catalog.pg_class leaf ON leaf.oid = t.relid
-                      WHERE c.relkind = 'p' AND t.isleaf AND leaf.relreplident NOT IN ('d', 'f')),
+                      WHERE c.relkind = 'p' AND leaf.relkind <> 'p' AND leaf.relreplident NOT IN ('d', 'f')),
          pg_catalog.current_setting('server_version_num')::int,
          EXISTS (SELECT FROM pg_catalog.pg_publication_tables p
                   WHERE p.pubname IN ({2}) AND p.schemaname = {0} AND p.tablename = {1})
@@ -244,8 +246,8 @@ std::optional<SnapshotTable> snapshot_table(SqlSession& sql, const std::string& 
                                             std::span<const std::string> publications) {
   std::string list;
   for (const std::string& one : publications) list += (list.empty() ? "" : ", ") + quote_text(one);
-  const PgResult found =
-      sql.exec(fmt::format(fmt::runtime(table_query), quote_text(schema), quote_text(name), list));
+  const PgResult found = sql.exec(fmt::format(fmt::runtime(table_query), quote_text(schema),
+                                              quote_text(name), list, partition_tree("c.oid")));
   if (PQntuples(found.get()) == 0) return std::nullopt;
   SnapshotTable table;
   Relation& relation = table.relation;
@@ -289,8 +291,8 @@ std::vector<std::string> writers_of(SqlSession& sql, const SnapshotTable& table)
             AND l.database = (SELECT oid FROM pg_catalog.pg_database
                                WHERE datname = current_database())
             AND (l.relation = {0}
-                 OR l.relation IN (SELECT t.relid FROM pg_catalog.pg_partition_tree({0}) t)))",
-      table.relation.id.value));
+                 OR l.relation IN (SELECT t.relid FROM {1} t)))",
+      table.relation.id.value, partition_tree(std::to_string(table.relation.id.value))));
   std::vector<std::string> writers;
   const int count = PQntuples(rows.get());
   writers.reserve(static_cast<std::size_t>(count));

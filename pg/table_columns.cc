@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "pg/partition_tree.h"
+
 namespace pg {
 namespace {
 
@@ -13,7 +15,8 @@ constexpr const char* columns_query = R"(
     SELECT c.oid AS relid, CASE WHEN c.relkind = 'p' THEN 'd' ELSE c.relreplident END AS identity
       FROM pg_catalog.pg_class c
      WHERE c.oid = {0}
-        OR c.oid IN (SELECT t.relid FROM pg_catalog.pg_partition_tree({0}) t WHERE t.isleaf)),
+        OR c.oid IN (SELECT t.relid FROM {1} t JOIN pg_catalog.pg_class p ON p.oid = t.relid
+                    WHERE p.relkind <> 'p')),
   keys AS (
     SELECT p.relid, a.attname
       FROM parts p
@@ -46,7 +49,8 @@ const TableColumn* TableColumns::find(const std::string& name) const {
 TableColumns table_columns(pqxx::connection& sql, std::uint32_t table) {
   pqxx::nontransaction work(sql);
   TableColumns found;
-  for (const auto& row : work.exec(fmt::format(fmt::runtime(columns_query), table))) {
+  for (const auto& row : work.exec(fmt::format(fmt::runtime(columns_query), table,
+                                               partition_tree(std::to_string(table))))) {
     found.full = row["is_full"].as<bool>();
     found.columns.push_back({.name = row["attname"].c_str(),
                              .type = row["atttypid"].as<std::uint32_t>(),
