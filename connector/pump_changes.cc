@@ -207,7 +207,7 @@ HeldRecord* Pump::hold(const pg::Relation& relation, Op op, pg::Row row, pg::Row
     session_.save_snapshots();
     if (snapshots_) snapshots_->moved();
   }
-  if (snapshots_) snapshots_->published(relation, op, row, old);
+  if (snapshots_) snapshots_->published(relation, op, row, old, xid_);
   if (!table.announced && op != Op::truncate) announce(table, relation, position);
   HeldRecord& held = writer_.hold(position);
   held.source.assign(table.source);

@@ -111,6 +111,7 @@ void Pump::open_publication() {
   // and nothing would tell them apart.
   if (part.chunk->whole) word_of_snapshot(0, "Walferry-Restart", "true");
   if (!part.window || !part.window->has_incomplete()) return;
+  part.window->chunk_sees(*part.chunk->sees);
   for (const std::string& piece : part.chunk->pieces) {
     for (std::size_t at = 0; at < piece.size();) {
       const std::string_view line = take_line(piece, at);

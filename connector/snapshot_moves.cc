@@ -62,7 +62,7 @@ std::size_t size_of(const std::vector<pg::Key>& keys) {
 
 // Whether the reading has changed.
 bool keep(TableSnapshot& reading, const pg::Relation& relation, pg::Row row, pg::Row old) {
-  if (reading.ended() || reading.key.empty() || reading.key_of.empty()) return false;
+  if (reading.key.empty() || reading.key_of.empty()) return false;
   const auto move = move_of(reading.key, relation, row, old);
   if (!move) {
     reading.forget_all();
@@ -84,9 +84,15 @@ bool SnapshotProgress::moves(const pg::Relation& relation, pg::Row row, pg::Row 
   const std::string name = quoted_name(relation.schema, relation.name);
   bool kept = false;
   const auto found = tables_.find(name);
-  if (found != tables_.end()) kept = keep(found->second, relation, row, old);
+  // A table's first reading that has failed may go on where it was.
+  if (found != tables_.end() &&
+      (!found->second.ended() || found->second.state == TableSnapshot::State::failed)) {
+    kept = keep(found->second, relation, row, old);
+  }
   for (SnapshotRequest& request : requests_) {
-    if (request.joined || quoted_name(request.schema, request.table) != name) continue;
+    if (request.joined || request.reading.ended() ||
+        quoted_name(request.schema, request.table) != name)
+      continue;
     kept = keep(request.reading, relation, row, old) || kept;
   }
   return kept;

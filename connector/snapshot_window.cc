@@ -42,29 +42,26 @@ void SnapshotWindow::touch(const std::string& key, std::optional<Known> known) {
   const auto [entry, is_new] = touched_.try_emplace(key);
   if (is_new) size_ += key.size() + entry_size;
   entry->second.incomplete = std::move(known);
-  indexed_ = false;
 }
 
-void SnapshotWindow::change(Op op, pg::Row row, pg::Row old) {
+void SnapshotWindow::change(Op op, pg::Row row, pg::Row old, pg::TransactionId xid) {
   if (op == Op::truncate) {
     truncated_ = true;
     return;
   }
   if (truncated_) return;  // what came later came whole
   if (op == Op::update || (op == Op::insert && std::any_of(row.begin(), row.end(), is_unchanged))) {
-    updated(row, old);
+    updated(row, old, xid);
     return;
   }
   if (!key_text(text_, op == Op::remove ? old : row, {})) {
     ambiguous_ = true;
     return;
   }
-  // A key that a row has left, taken by another: the chunk may have either under it.
-  if (op == Op::insert && left_.count(text_) > 0) ambiguous_ = true;
   touch(text_, std::nullopt);
 }
 
-void SnapshotWindow::updated(pg::Row row, pg::Row old) {
+void SnapshotWindow::updated(pg::Row row, pg::Row old, pg::TransactionId xid) {
   std::string now;
   std::string before;
   if (!key_text(now, row, old)) {
@@ -101,11 +98,9 @@ void SnapshotWindow::updated(pg::Row row, pg::Row old) {
     touch(now, std::nullopt);
     return;
   }
-  known.keys = earlier ? std::move(earlier->keys) : std::vector<std::string>{before};
-  if (known.keys.front() != now) {
-    left_.insert(known.keys.front());
-    known.keys.insert(known.keys.begin(), now);
-  }
+  known.places = earlier ? std::move(earlier->places)
+                         : std::vector<Known::Place>{{.key = before, .since = {}}};
+  if (before != now) known.places.push_back({.key = now, .since = xid});
   if (earlier) {
     for (std::size_t i = 0; i < known.cells.size(); ++i) {
       if (!known.cells[i] && i < earlier->cells.size()) known.cells[i] = earlier->cells[i];
@@ -124,33 +119,27 @@ bool SnapshotWindow::has_incomplete() const {
   });
 }
 
-void SnapshotWindow::index() {
-  indexed_ = true;
+void SnapshotWindow::chunk_sees(const pg::Visibility& sees) {
   by_key_.clear();
   for (auto& [key, touched] : touched_) {
     if (!touched.incomplete) continue;
-    for (const std::string& one : touched.incomplete->keys) {
-      by_key_[one].push_back(&*touched.incomplete);
-    }
+    const auto& places = touched.incomplete->places;
+    const auto then = std::find_if(places.rbegin(), places.rend(), [&](const auto& place) {
+      return !place.since || sees.sees(*place.since);
+    });
+    by_key_[then->key] = &*touched.incomplete;
   }
 }
 
 void SnapshotWindow::fill_from(pg::Row chunk_row) {
   if (!key_text(text_, chunk_row, {})) return;
-  if (!indexed_) index();
-  const auto rows = by_key_.find(text_);
-  if (rows == by_key_.end()) return;
-  for (Known* const row : rows->second) {
-    Known& known = *row;
-    const auto found = std::find(known.keys.begin(), known.keys.end(), text_);
-    const auto place = static_cast<std::size_t>(found - known.keys.begin());
-    if (!known.filled.empty() && known.filled_from < place) continue;
-    known.filled_from = place;
-    known.filled.clear();
-    for (std::size_t i = 0; i < known.cells.size(); ++i) {
-      known.filled.push_back(known.cells[i] ? std::nullopt
-                                            : std::optional<Cell>(owned(chunk_row[i])));
-    }
+  const auto row = by_key_.find(text_);
+  if (row == by_key_.end()) return;
+  Known& known = *row->second;
+  known.filled.clear();
+  for (std::size_t i = 0; i < known.cells.size(); ++i) {
+    known.filled.push_back(known.cells[i] ? std::nullopt
+                                          : std::optional<Cell>(owned(chunk_row[i])));
   }
 }
 

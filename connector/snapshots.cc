@@ -212,7 +212,8 @@ std::vector<pg::TransactionId> Snapshots::watched() const {
   return xids;
 }
 
-void Snapshots::published(const pg::Relation& table, Op op, pg::Row row, pg::Row old) {
+void Snapshots::published(const pg::Relation& table, Op op, pg::Row row, pg::Row old,
+                          pg::TransactionId xid) {
   if (open_.empty() || table.id != table_->relation.id) return;
   if (!table_->same_shape(table)) {
     for (auto& [id, open] : open_) open.other_shape = true;
@@ -221,7 +222,7 @@ void Snapshots::published(const pg::Relation& table, Op op, pg::Row row, pg::Row
   std::size_t bytes = 0;
   for (auto& [id, open] : open_) {
     if (open.other_shape) continue;
-    open.window.change(op, row, old);
+    open.window.change(op, row, old, xid);
     bytes += open.window.size();
   }
   if (bytes <= most_window_bytes) return;

@@ -71,7 +71,7 @@ class Snapshots {
     if (table_ && table == table_->relation.id) watched_.insert(xid.value);
   }
   // A change whose record is published.
-  void published(const pg::Relation& table, Op op, pg::Row row, pg::Row old);
+  void published(const pg::Relation& table, Op op, pg::Row row, pg::Row old, pg::TransactionId xid);
   void shape_seen(const pg::Relation& relation);
   // SnapshotProgress::moves() has kept something.
   void moved();

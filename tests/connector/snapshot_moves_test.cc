@@ -57,13 +57,15 @@ TEST_F(Moves, AKeysOwnUnchangedValueIsTheOldOne) {
   EXPECT_EQ(reading().moved, (std::vector<pg::Key>{{"long", "1"}}));
 }
 
-TEST_F(Moves, OnlyReadingsThatAreUnderWayKeepThem) {
-  for (const State state : {State::complete, State::failed, State::cancelled}) {
+TEST_F(Moves, OnlyReadingsThatMayGoOnKeepThem) {
+  for (const State state : {State::complete, State::cancelled}) {
     reading().state = state;
     EXPECT_FALSE(moves("9", "1")) << name_of(state);
   }
   reading().state = State::paused;
   EXPECT_TRUE(moves("9", "1"));
+  reading().state = State::failed;
+  EXPECT_TRUE(moves("9", "4"));
   relation.name = "other";
   EXPECT_FALSE(moves("9", "2"));
 }
