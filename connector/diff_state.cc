@@ -56,6 +56,10 @@ OldState open_state(const DiffStore& store, const DiffTable& table,
   try {
     old.state.emplace(store.state_file(entry.state));
     const auto head = nlohmann::json::parse(old.state->head());
+    if (const auto name = head.at("table").get<std::string>(); name != table.name()) {
+      throw outbox::FileError(
+          fmt::format("{} is of table {}", store.state_file(entry.state), name));
+    }
     const auto columns = head.at("columns").get<std::string>();
     old.keeps_text = head.at("text").get<bool>();
     const auto seeds = head.at("seeds").get<std::vector<std::uint64_t>>();

@@ -109,7 +109,11 @@ DiffManifest DiffStore::read_manifest(pg::Lsn lsn) const {
   outbox::CheckedReader file(round_file(lsn), "rond");
   file.verify();
   file.seek(file.last_block());
-  return DiffManifest::parse(file.next());
+  DiffManifest manifest = DiffManifest::parse(file.next());
+  if (manifest.lsn != lsn) {
+    file.fail(fmt::format("is the file of another round, of that at {}", to_string(manifest.lsn)));
+  }
+  return manifest;
 }
 
 void DiffStore::remove_all_but(const std::set<pg::Lsn>& keep, const DiffManifest* manifest) const {
