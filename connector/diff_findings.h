@@ -9,9 +9,11 @@
 
 namespace connector {
 
-// The tables that are captured. Unlike with WAL, unlogged ones too.
+// The tables that are captured. Unlike with WAL, unlogged ones too, but for those of patterns on a
+// standby, which are `unfit`.
 TableSelection::Resolved resolve_diff(const Config& config, pqxx::connection& sql);
 
-Findings diff_findings(const Config& config, pqxx::connection& sql);
+// `running`: of one that has begun, which a table that was dropped does not end.
+Findings diff_findings(const Config& config, pqxx::connection& sql, bool running = false);
 
 }  // namespace connector

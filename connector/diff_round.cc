@@ -7,6 +7,7 @@
 #include <charconv>
 #include <chrono>
 
+#include "connector/diff_choice.h"
 #include "connector/diff_reading.h"
 #include "connector/diff_sums.h"
 #include "connector/failpoint.h"
@@ -41,13 +42,6 @@ Number number(std::string_view text) {
              "correct where so that it holds or does not for every row");
 }
 
-outbox::DiffChoice choice_of(const TableConfig& config) {
-  return {.columns = config.columns,
-          .exclude = config.exclude,
-          .key = config.key,
-          .where = config.where};
-}
-
 [[noreturn]] void refuse_key(const outbox::DiffTable& table) {
   throw Stop(Exit::precondition,
              fmt::format("table {}: two rows have the same key, so no change can name its row",
@@ -68,6 +62,12 @@ void lock(pg::SqlSession& reader, const outbox::DiffTable& table) {
   }
 }
 
+void require_pattern_of_unlogged(const DiffTable& table, const TableConfig& config) {
+  const std::string what = unlogged_on_standby(table.name());
+  if (!config.pattern) throw Stop(Exit::precondition, what, unlogged_hint);
+  spdlog::warn("{}: nothing is published of it", what);
+}
+
 }  // namespace
 
 DiffRound::DiffRound(const Config& config, const DiffStore& store, pqxx::connection& sql,
@@ -78,6 +78,12 @@ DiffRound::DiffRound(const Config& config, const DiffStore& store, pqxx::connect
       before_(before),
       tick_(std::move(tick)),
       encoder_(config, sql) {}
+
+DiffManifest::Hidden DiffRound::hidden_before(const std::string& name) const {
+  if (before_ == nullptr) return {};
+  const auto found = before_->tables.find(name);
+  return found == before_->tables.end() ? DiffManifest::Hidden() : found->second.hidden;
+}
 
 bool DiffRound::keeps_text(const Job& job) const {
   return job.due->config->diff->before || !job.table.keyed();
@@ -94,8 +100,13 @@ void DiffRound::look(const std::vector<DueTable>& due, pg::Lsn last) {
                    one.table);
       continue;
     }
+    if (found->unlogged_on_standby) {
+      require_pattern_of_unlogged(*found, *one.config);
+      continue;
+    }
     jobs.push_back({.due = &one, .table = std::move(*found)});
   }
+  reader_.exec(pg::no_transaction_timeout);
   reader_.exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
   reader_.exec("SET LOCAL row_security = off");
   reader_.exec("SET LOCAL statement_timeout = 0");
@@ -122,12 +133,7 @@ void DiffRound::look(const std::vector<DueTable>& due, pg::Lsn last) {
       throw pg::Error(fmt::format("table {} was altered meanwhile", job.table.name()), "55P03");
     }
     job.table = std::move(*now);
-    if (!job.table.missing.empty()) {
-      throw Stop(Exit::precondition,
-                 fmt::format("table {} has no column \"{}\", which its [[table]] names",
-                             job.table.name(), job.table.missing.front()),
-                 "correct columns, exclude, mask or key");
-    }
+    require_choice(job.table, *job.due->config, hidden_before(job.due->name));
     jobs_.push_back(std::move(job));
   }
 }
@@ -139,12 +145,15 @@ std::optional<DiffManifest> DiffRound::run(const std::vector<DueTable>& due,
   if (before_ != nullptr) {
     next_.parent = before_->lsn;
     for (const auto& [name, table] : before_->tables) {
-      if (captured.contains(name)) next_.tables[name] = table;
+      if (!captured.contains(name)) continue;
+      DiffManifest::Table& entry = next_.tables[name] = table;
+      entry.from = entry.to = 0;
     }
     anything_ = next_.tables.size() != before_->tables.size();
   }
   next_.lsn = lsn_;
   next_.read_at = read_at_.micros;
+  next_.max_message = config_.publish.max_message;
   const pg::PgResult probe = reader_.exec(DiffTable::probe_query(1));
   probe_ = number<std::int64_t>(cell(probe, 0, 0));
   hashes_agree_ = probe_ == DiffTable::probe_hash(1);
@@ -165,6 +174,9 @@ std::optional<DiffManifest> DiffRound::run(const std::vector<DueTable>& due,
 void DiffRound::compare(const Job& job, std::size_t number_of_table) {
   const auto began = std::chrono::steady_clock::now();
   DiffManifest::Table& entry = next_.tables[job.due->name];
+  auto hidden = hidden_columns(job.table, *job.due->config);
+  anything_ = anything_ || hidden != entry.hidden;
+  entry.hidden = std::move(hidden);
   OldState old = open_state(store_, job.table, entry, probe_);
   const DiffSettings& settings = *job.due->config->diff;
   std::optional<std::vector<bool>> changed;
@@ -200,6 +212,8 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
                static_cast<std::uint64_t>(std::max(rows, job.table.estimated_rows)) / most_blocks);
   encoder_.begin_table(job.table, *job.due->config,
                        settings.before && old.keeps_text && old.same_columns, entry.shape, *out_);
+  entry.settings = choice_fingerprint(config_, *job.due->config);
+  entry.from = out_->messages();
   const std::string state = DiffStore::state_name(lsn_, number_of_table);
   outbox::StateWriter next(store_.state_file(state), state_head(job.table, seeds, keep, probe_),
                            per_block);
@@ -215,6 +229,7 @@ void DiffRound::compare(const Job& job, std::size_t number_of_table) {
                  job.table.name(), human_number(next.rows()));
   }
   entry.state = state;
+  entry.to = out_->messages();
   entry.restart = false;
   anything_ = true;
   const DiffEncoder::Counts& counts = encoder_.counts();

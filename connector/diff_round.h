@@ -58,6 +58,7 @@ class DiffRound {
   void read_ranges(const Job& job, OldState& old, const std::vector<outbox::BlockRange>& runs,
                    outbox::StateWriter& next);
   bool keeps_text(const Job& job) const;
+  DiffManifest::Hidden hidden_before(const std::string& name) const;
 
   const Config& config_;
   const DiffStore& store_;

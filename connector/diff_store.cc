@@ -29,14 +29,28 @@ constexpr std::string_view new_end = ".new";
 std::string DiffManifest::to_json() const {
   nlohmann::ordered_json of_tables = nlohmann::ordered_json::object();
   for (const auto& [name, table] : tables) {
-    of_tables[name] = {{"state", table.state}, {"shape", table.shape}, {"restart", table.restart}};
+    nlohmann::ordered_json json{{"state", table.state},     {"shape", table.shape},
+                                {"restart", table.restart}, {"settings", table.settings},
+                                {"from", table.from},       {"to", table.to}};
+    if (!table.hidden.columns.empty()) {
+      json["hidden"] = {{"oid", table.hidden.oid}, {"columns", table.hidden.columns}};
+    }
+    of_tables[name] = std::move(json);
   }
-  const nlohmann::ordered_json json{{"lsn", to_string(lsn)},
-                                    {"parent", to_string(parent)},
-                                    {"read_at", read_at},
-                                    {"messages", messages},
-                                    {"tables", std::move(of_tables)}};
+  const nlohmann::ordered_json json{{"lsn", to_string(lsn)},      {"parent", to_string(parent)},
+                                    {"read_at", read_at},         {"messages", messages},
+                                    {"max_message", max_message}, {"tables", std::move(of_tables)}};
   return json.dump();
+}
+
+std::vector<const DiffManifest::Entry*> DiffManifest::parts() const {
+  std::vector<const Entry*> found;
+  for (const Entry& entry : tables) {
+    if (entry.second.from < entry.second.to) found.push_back(&entry);
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Entry* a, const Entry* b) { return a->second.from < b->second.from; });
+  return found;
 }
 
 DiffManifest DiffManifest::parse(std::string_view text) {
@@ -47,10 +61,18 @@ DiffManifest DiffManifest::parse(std::string_view text) {
     manifest.parent = pg::parse_lsn(json.at("parent").get<std::string>()).value();
     manifest.read_at = json.at("read_at").get<std::int64_t>();
     manifest.messages = json.at("messages").get<std::uint64_t>();
+    manifest.max_message = json.value("max_message", std::uint64_t{0});
     for (const auto& [name, table] : json.at("tables").items()) {
-      manifest.tables[name] = {.state = table.at("state").get<std::string>(),
-                               .shape = table.at("shape").get<std::string>(),
-                               .restart = table.at("restart").get<bool>()};
+      Table& entry = manifest.tables[name];
+      entry.state = table.at("state").get<std::string>();
+      entry.shape = table.at("shape").get<std::string>();
+      entry.restart = table.at("restart").get<bool>();
+      entry.settings = table.value("settings", "");
+      entry.from = table.value("from", std::uint64_t{0});
+      entry.to = table.value("to", std::uint64_t{0});
+      if (!table.contains("hidden")) continue;
+      entry.hidden.oid = table.at("hidden").at("oid").get<std::uint32_t>();
+      table.at("hidden").at("columns").get_to(entry.hidden.columns);
     }
     return manifest;
   } catch (const std::exception& error) {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "connector/config.h"
@@ -22,16 +23,30 @@
 namespace connector {
 
 struct DiffManifest {
+  // Columns that were masked or left out, by name, with their numbers in the table of that OID.
+  struct Hidden {
+    std::uint32_t oid = 0;
+    std::map<std::string, std::int32_t> columns;
+    friend bool operator==(const Hidden&, const Hidden&) = default;
+  };
   struct Table {
-    std::string state;     // its file; empty: none yet
-    std::string shape;     // that was announced; empty: none
-    bool restart = false;  // the state is of no use: the table begins again
+    std::string state;               // its file; empty: none yet
+    std::string shape;               // that was announced; empty: none
+    bool restart = false;            // the state is of no use: the table begins again
+    Hidden hidden;                   // when it was last compared
+    std::string settings;            // those that its records were made under: choice_fingerprint()
+    std::uint64_t from = 0, to = 0;  // its records among the round's
   };
   pg::Lsn lsn;
   pg::Lsn parent;                       // the round before; invalid: none
   std::int64_t read_at = 0;             // microseconds since 2000
   std::map<std::string, Table> tables;  // by "schema"."table"
   std::uint64_t messages = 0;
+  std::uint64_t max_message = 0;  // where its records are cut; 0: not known
+
+  // The tables of which the round has records, in their order.
+  using Entry = std::pair<const std::string, Table>;
+  std::vector<const Entry*> parts() const;
 
   std::string to_json() const;
   static DiffManifest parse(std::string_view json);  // throws outbox::FileError

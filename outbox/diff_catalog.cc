@@ -22,7 +22,12 @@ constexpr const char* table_query = R"(
          coalesce((SELECT i.indexrelid FROM pg_catalog.pg_index i
                     WHERE i.indrelid = c.oid AND i.indimmediate AND (i.indisvalid OR c.relkind = 'p')
                       AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident
-                               ELSE i.indisprimary END), 0)
+                               ELSE i.indisprimary END), 0),
+         pg_catalog.pg_is_in_recovery()
+         AND (c.relpersistence = 'u'
+              OR EXISTS (SELECT FROM pg_catalog.pg_partition_tree(c.oid) t
+                           JOIN pg_catalog.pg_class p ON p.oid = t.relid
+                          WHERE p.relpersistence = 'u'))
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
    WHERE c.relkind IN ('r', 'p') AND n.nspname = {} AND c.relname = {})";
 
@@ -37,9 +42,10 @@ constexpr const char* columns_query = R"(
                    JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
                    JOIN pg_catalog.pg_am m ON m.oid = x.relam
                   WHERE i.indrelid = a.attrelid AND i.indisvalid AND i.indpred IS NULL
-                    AND i.indkey[0] = a.attnum AND m.amname = 'btree')
+                    AND i.indkey[0] = a.attnum AND m.amname = 'btree'),
+         a.attnum, a.attgenerated <> ''
     FROM pg_catalog.pg_attribute a
-   WHERE a.attrelid = {0} AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+   WHERE a.attrelid = {0} AND a.attnum > 0 AND NOT a.attisdropped
    ORDER BY a.attnum)";
 
 template <class Number>
@@ -75,6 +81,8 @@ struct Column {
   bool not_null = false;
   std::uint64_t key_place = 0;  // 1-based; 0: none
   bool indexed = false;
+  std::int32_t number = 0;
+  bool generated = false;
 };
 
 std::vector<Column> columns_of(pg::SqlSession& sql, std::uint32_t table, std::uint32_t index) {
@@ -90,6 +98,8 @@ std::vector<Column> columns_of(pg::SqlSession& sql, std::uint32_t table, std::ui
     column.type = cell(rows, i, 4);
     column.key_place = number<std::uint64_t>(cell(rows, i, 5));
     column.indexed = cell(rows, i, 6) == "t";
+    column.number = number<std::int32_t>(cell(rows, i, 7));
+    column.generated = cell(rows, i, 8) == "t";
     columns.push_back(std::move(column));
   }
   return columns;
@@ -122,6 +132,7 @@ std::optional<DiffTable> diff_table(pg::SqlSession& sql, const std::string& sche
   table.relation.name = name;
   table.partitioned = cell(found, 0, 1) == "p";
   table.estimated_rows = number<double>(cell(found, 0, 3));
+  table.unlogged_on_standby = cell(found, 0, 5) == "t";
   table.where = choice.where;
   const std::vector<Column> all =
       columns_of(sql, table.relation.id.value, number<std::uint32_t>(cell(found, 0, 4)));
@@ -129,9 +140,14 @@ std::optional<DiffTable> diff_table(pg::SqlSession& sql, const std::string& sche
   std::vector<bool> not_null;
   std::vector<bool> indexed;
   for (const Column& column : all) {
+    table.all.push_back({column.name, column.number});
     const bool is_key = contains(key, column.name);
     const bool shown = (choice.columns.empty() || contains(choice.columns, column.name)) &&
                        !contains(choice.exclude, column.name);
+    if (column.generated) {
+      if (is_key || contains(choice.columns, column.name)) table.generated.push_back(column.name);
+      continue;
+    }
     if (!shown && !is_key) continue;
     table.relation.columns.push_back(column.column);
     table.relation.columns.back().key = is_key;
@@ -151,13 +167,7 @@ std::optional<DiffTable> diff_table(pg::SqlSession& sql, const std::string& sche
                          .nullable = !not_null[at],
                          .indexed = indexed[at]});
   }
-  for (const auto* names : {&choice.columns, &choice.exclude, &choice.key}) {
-    for (const std::string& wanted : *names) {
-      const bool there = std::any_of(all.begin(), all.end(),
-                                     [&](const Column& column) { return column.name == wanted; });
-      if (!there && !contains(table.missing, wanted)) table.missing.push_back(wanted);
-    }
-  }
+  table.hasher.fit();
   return table;
 }
 

@@ -62,6 +62,15 @@ std::pair<std::optional<std::int64_t>, std::optional<std::int64_t>> keys_of(
 
 }  // namespace
 
+// A ROW() of PostgreSQL has at most so many entries; of a wide column there are two.
+void RowHasher::fit() {
+  constexpr std::size_t most_entries = 1664;
+  const auto wide = static_cast<std::size_t>(std::count(columns.begin(), columns.end(), How::wide));
+  if (columns.size() + wide > most_entries) {
+    std::replace(columns.begin(), columns.end(), How::wide, How::text);
+  }
+}
+
 std::int64_t RowHasher::operator()(pg::Row row, std::uint64_t seed) const {
   std::uint64_t sum = 0;
   const auto add = [&](std::uint64_t hash) { sum = (sum << 5U) - sum + hash; };
@@ -89,6 +98,12 @@ std::int64_t RowHasher::operator()(pg::Row row, std::uint64_t seed) const {
   }
   const auto columns_hash = static_cast<std::int64_t>(sum);
   return static_cast<std::int64_t>(hash_bytes(std::to_string(columns_hash), seed));
+}
+
+const NumberedColumn* DiffTable::find(const std::string& column) const {
+  const auto found = std::find_if(all.begin(), all.end(),
+                                  [&](const NumberedColumn& one) { return one.name == column; });
+  return found == all.end() ? nullptr : &*found;
 }
 
 std::string DiffTable::name() const { return relation.schema + "." + relation.name; }

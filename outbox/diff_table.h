@@ -45,10 +45,17 @@ struct KeyColumn {
   friend bool operator==(const KeyColumn&, const KeyColumn&) = default;
 };
 
+struct NumberedColumn {
+  std::string name;
+  std::int32_t number = 0;  // the attribute's: it stays when the column is renamed
+};
+
 struct RowHasher {
   enum class How { boolean, integer, wide, text };
   std::vector<How> columns;
 
+  // Before it is used: so that the server can make one row of what is hashed.
+  void fit();
   // As the server has it, of a row that was read.
   std::int64_t operator()(pg::Row row, std::uint64_t seed) const;
 };
@@ -59,11 +66,14 @@ struct DiffTable {
   bool partitioned = false;
   std::vector<KeyColumn> key;  // empty: the whole row
   std::string where;
-  std::vector<std::string> missing;  // columns of the choice that the table has not
+  std::vector<NumberedColumn> all;     // whether they are read or not
+  std::vector<std::string> generated;  // of the key, or of choice.columns: they are not read
+  bool unlogged_on_standby = false;    // it cannot be read there
   RowHasher hasher;
   double estimated_rows = 0;
 
-  std::string name() const;  // schema.table, for messages
+  std::string name() const;                                     // schema.table, for messages
+  const NumberedColumn* find(const std::string& column) const;  // nullptr: there is none
   bool keyed() const { return !key.empty(); }
   bool ranged() const { return key.size() == 1 && key[0].integer && !key[0].nullable; }
 

@@ -15,6 +15,12 @@
 
 namespace pg {
 
+// Before a transaction that lasts, for the rest of the session (within it, it would take the
+// snapshot). Servers before 17 know no such limit, and change nothing.
+constexpr const char* no_transaction_timeout =
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings "
+    "WHERE name = 'transaction_timeout'";
+
 class SqlSession {
  public:
   static SqlSession open(const std::string& dsn);

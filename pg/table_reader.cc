@@ -8,6 +8,7 @@
 #include "pg/connect.h"
 #include "pg/conninfo.h"
 #include "pg/error.h"
+#include "pg/sql_session.h"
 
 namespace pg {
 namespace {
@@ -61,6 +62,7 @@ std::string TableReader::quoted(const std::string& name) const {
 }
 
 void TableReader::lock(const std::vector<ReadTable>& tables) {
+  run(no_transaction_timeout, PGRES_TUPLES_OK);
   run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", PGRES_COMMAND_OK);
   run("SET LOCAL row_security = off", PGRES_COMMAND_OK);
   run("SET LOCAL statement_timeout = 0", PGRES_COMMAND_OK);
