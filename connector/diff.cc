@@ -384,15 +384,16 @@ class DiffRun {
 }  // namespace
 
 SlotlessCapture diff_capture(const Config& config) {
+  const auto look = [&config](pqxx::connection& sql, bool running) {
+    const Findings findings = diff_findings(config, sql, running);
+    warn(findings);
+    require(findings);
+  };
   return {.name = "diff",
           .reads_standbys = true,
           .settings = record_settings(config, {}),
-          .look =
-              [&config](pqxx::connection& sql) {
-                const Findings findings = diff_findings(config, sql);
-                warn(findings);
-                require(findings);
-              },
+          .look = [look](pqxx::connection& sql) { look(sql, false); },
+          .look_again = [look](pqxx::connection& sql) { look(sql, true); },
           .run = [&config](SlotlessSession& session, Wakeup& wakeup,
                            bool once) { return DiffRun(config, session, wakeup).run(once); }};
 }

@@ -1,6 +1,7 @@
 #include "connector/diff_schedule.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "connector/diff_findings.h"
 
@@ -18,8 +19,18 @@ void DiffSchedule::look(pqxx::connection& sql) {
     names_.insert(name);
   }
   for (const TableConfig& table : config_.tables) {
-    if (!table.pattern) names_.insert(quoted_name(table.schema, table.table));
+    if (table.pattern) continue;
+    const std::string name = quoted_name(table.schema, table.table);
+    // Also one that is gone: so that each round says so.
+    if (!names_.insert(name).second) continue;
+    captured_.push_back({.name = name,
+                         .schema = table.schema,
+                         .table = table.table,
+                         .config = selection_.find(table.schema, table.table)});
   }
+  std::sort(captured_.begin(), captured_.end(), [](const DueTable& a, const DueTable& b) {
+    return std::pair(a.schema, a.table) < std::pair(b.schema, b.table);
+  });
 }
 
 std::vector<DueTable> DiffSchedule::due(pqxx::connection& sql, bool all) {

@@ -32,6 +32,7 @@ class DiffSchedule {
   // When there may be something to do.
   Clock::time_point next() const;
 
+  // Those that are configured by name also while they are gone.
   const std::vector<DueTable>& captured() const { return captured_; }
   // Of the tables that are not forgotten: those that are configured by name too, while they are
   // gone.

@@ -30,6 +30,7 @@ constexpr seconds drain_limit{4};
 // What a start brings that a later attempt does not have.
 struct SlotlessStart {
   bool first = true;
+  bool changed = false;  // the configuration, since the last session
   bool reached = false;
   bool accept_gap = false;
 };
@@ -108,7 +109,10 @@ std::unique_ptr<SlotlessSession> resync(const Config& config, const SlotlessCapt
   if (start.first) capture.look(*sql);  // a standby too says at once what is wrong
   const Waited waited = wait_for_lock(lock, *sql, key, wakeup);
   if (waited == Waited::interrupted) return nullptr;
-  if (!start.first || waited == Waited::stood_by) capture.look(*sql);
+  if (!start.first || waited == Waited::stood_by) {
+    const bool again = capture.look_again && !start.changed;
+    (again ? capture.look_again : capture.look)(*sql);
+  }
   if (!pg::holds_advisory_lock(*sql, lock.pid(), key)) {
     throw pg::Error("the two sessions have come to different servers", "");
   }
@@ -192,6 +196,7 @@ class SlotlessSupervisor {
   // True when the work is over.
   bool attempt() {
     const SlotlessCapture capture = make_(config_);
+    start_.changed = running_.has_value();
     const auto session = resync(config_, capture, start_, wakeup_);
     if (!session) return wakeup_.stop_requested();
     start_.first = false;

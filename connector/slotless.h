@@ -96,6 +96,8 @@ struct SlotlessCapture {
   std::string settings;         // that shape records
   // Whether the tables are what they must be; throws Stop(precondition), or warns.
   std::function<void(pqxx::connection&)> look;
+  // The same of one that has begun with this configuration; empty: look.
+  std::function<void(pqxx::connection&)> look_again = {};
   // One session's work. Returns also when wakeup.reload_requested(). Throws what remedy_for()
   // knows.
   std::function<SlotlessEnded(SlotlessSession&, Wakeup&, bool once)> run;

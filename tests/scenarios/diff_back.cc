@@ -39,5 +39,31 @@ TEST_F(DiffBack, TheFileOfAnotherTableOrOfAnotherRoundIsNotBelieved) {
   expect_folds_to({"a", "b"});
 }
 
+TEST_F(DiffBack, ATableThatIsDroppedDoesNotEndTheDaemonAtItsReconnect) {
+  settings().no_tables();
+  two_tables();
+  settings().no_tables();
+  compare_table("public.a", "interval = \"100ms\"\nfirst = \"snapshot\"");
+  compare_table("public.b", "interval = \"100ms\"\nfirst = \"snapshot\"");
+  walferry_.start();
+  const auto arrives = [&](const std::string& table) {
+    wait_until([&] { return folded().rows("public." + table) == table_rows(table); }, seconds(30),
+               table);
+  };
+  arrives("a");
+  arrives("b");
+  exec("DROP TABLE b");
+  postgres_.restart();
+  exec("UPDATE a SET v = 0");
+  arrives("a");
+  wait_until([&] { return says(walferry_.log(), "table public.b is gone"); }, seconds(30), "said");
+  exec("CREATE TABLE b (id int PRIMARY KEY, v int); INSERT INTO b VALUES (11, 0), (99, 0)");
+  arrives("b");
+  exec("DROP TABLE b");
+  walferry_.stop();
+  // At a start it is not known to have been there.
+  EXPECT_TRUE(says(round_fails(3), "does not exist"));
+}
+
 }  // namespace
 }  // namespace scenarios
