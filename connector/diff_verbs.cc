@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "connector/attach.h"
@@ -9,14 +10,32 @@
 #include "connector/diff_store.h"
 #include "connector/slotless.h"
 #include "connector/slotless_check.h"
+#include "connector/stop.h"
 #include "outbox/checked_file.h"
 #include "pg/conninfo.h"
 
 namespace connector {
 namespace {
 
+bool has_rounds(const std::string& folder) {
+  std::error_code error;
+  const std::filesystem::directory_iterator entries(folder, error);
+  return std::any_of(begin(entries), end(entries),
+                     [](const auto& entry) { return entry.path().extension() == ".round"; });
+}
+
 std::string what_run_does(const Config& config, const SlotlessResume& resume) {
-  if (resume.position.work.is_null()) return "run begins with each table's first round";
+  if (resume.position.work.is_null()) {
+    if (resume.anew || !has_rounds(diff_folder(config))) {
+      return "run begins with each table's first round";
+    }
+    throw Stop(
+        Exit::position_lost,
+        fmt::format("{} has rounds that were published, and their position and their stream "
+                    "are gone",
+                    diff_folder(config)),
+        std::string("restore the stream and the bucket `walferry`; ") + DiffWork::begin_again);
+  }
   const DiffWork work = DiffWork::parse(resume.position.work);
   if (work.restart) return "run begins again: every table with every row as a snapshot";
   if (work.rounds.empty()) return "run begins with each table's first round";

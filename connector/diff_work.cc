@@ -1,5 +1,8 @@
 #include "connector/diff_work.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "connector/stop.h"
 
 namespace connector {
@@ -11,12 +14,61 @@ pg::Lsn lsn_of(const nlohmann::ordered_json& json) {
 
 }  // namespace
 
+void DiffWork::lose_all(const DiffManifest* manifest) {
+  for (const Round& round : rounds) newest_lost = std::max(newest_lost, round.lsn);
+  for (const auto& [name, table] : tables) again.insert(name);
+  if (manifest != nullptr) {
+    for (const auto& [name, table] : manifest->tables) again.insert(name);
+  }
+  rounds.clear();
+  restart = true;
+}
+
+bool DiffWork::leave_out(const std::set<std::string>& names, const DiffManifest* manifest) {
+  constexpr std::size_t most_remembered = 1000;
+  const auto is_out = [&](const auto& table) { return !names.contains(table.first); };
+  bool any = false;
+  const auto remember = [&](const auto& entries) {
+    for (const auto& entry : entries) {
+      if (is_out(entry)) any = again.insert(entry.first).second || any;
+    }
+  };
+  remember(tables);
+  if (manifest != nullptr) remember(manifest->tables);
+  std::erase_if(tables, is_out);
+  if (again.size() > most_remembered + names.size()) {
+    std::erase_if(again, [&](const std::string& table) { return !names.contains(table); });
+    others = true;
+  }
+  return any;
+}
+
+void DiffWork::take_begun(const DiffManifest& round) {
+  const std::string made_there = pg::to_hex16(round.lsn) + ".";
+  std::erase_if(again, [&](const std::string& name) {
+    const auto table = round.tables.find(name);
+    return table != round.tables.end() && table->second.state.starts_with(made_there);
+  });
+}
+
+void DiffWork::forget(std::size_t oldest_rounds) {
+  rounds.erase(rounds.begin(), rounds.begin() + static_cast<std::ptrdiff_t>(oldest_rounds));
+}
+
+std::int64_t DiffWork::now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 DiffWork DiffWork::parse(const nlohmann::ordered_json& work) {
   DiffWork parsed;
   if (work.is_null()) return parsed;
   try {
     parsed.restart = work.at("restart").get<bool>();
     parsed.newest_lost = pg::parse_lsn(work.at("newest_lost").get<std::string>()).value();
+    parsed.others = work.value("others", false);
+    if (work.contains("again")) parsed.again = work.at("again").get<std::set<std::string>>();
     for (const auto& json : work.at("rounds")) {
       Round round{.lsn = lsn_of(json),
                   .base = publisher::StreamSequence(json.at("base").get<std::uint64_t>()),
@@ -64,10 +116,9 @@ nlohmann::ordered_json DiffWork::to_json() const {
                        {"deletes", table.deletes},    {"snapshots", table.snapshots},
                        {"read", table.read}};
   }
-  return {{"restart", restart},
-          {"newest_lost", to_string(newest_lost)},
-          {"rounds", std::move(all)},
-          {"tables", std::move(of_tables)}};
+  return {{"restart", restart},       {"newest_lost", to_string(newest_lost)},
+          {"again", again},           {"others", others},
+          {"rounds", std::move(all)}, {"tables", std::move(of_tables)}};
 }
 
 }  // namespace connector

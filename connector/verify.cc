@@ -86,6 +86,7 @@ class Verification {
       throw Stop(Exit::precondition, fmt::format("stream {} does not exist", config_.stream.name),
                  "`walferry run` creates it; or correct stream.name");
     }
+    if (config_.is_diff()) find_newest_round();
     read_tables(tables_to_verify(config_, command_, *sql_));
     const auto last = config_.is_diff()
                           ? last_of_rounds()
@@ -118,15 +119,17 @@ class Verification {
 
   // What has changed since the last round differs: the next one publishes it.
   publisher::StreamSequence last_of_rounds() {
-    pg::Lsn newest;
-    for (const auto& [name, table] : saved_diff_work(position_key(config_).get(*nats_)).tables) {
-      newest = std::max(newest, table.lsn);
-    }
     spdlog::info(
         "the stream is as of the round at {}; what has changed since then differs, until "
         "the next round publishes it",
-        to_string(newest));
+        to_string(newest_round_));
     return publisher::stream_info(*nats_, config_.stream.name)->last;
+  }
+
+  void find_newest_round() {
+    for (const auto& [name, table] : saved_diff_work(position_key(config_).get(*nats_)).tables) {
+      newest_round_ = std::max(newest_round_, table.lsn);
+    }
   }
 
   TableNames names() const {
@@ -151,7 +154,8 @@ class Verification {
     reader.lock(reads);
     pg::Lsn before = pg::flushed_wal_lsn(*sql_);
     pg::TableReader::Snapshot snapshot = reader.look();
-    if (config_.is_diff()) before = snapshot.after;  // a round's place is that of its snapshot
+    // A round's place is that of its snapshot, or a little above.
+    if (config_.is_diff()) before = std::max(snapshot.after, newest_round_);
     end_ = snapshot.after;
     view_.emplace(std::move(snapshot.visible), before, next_xid(*sql_));
     for (const pg::ReadTable& table : reads) {
@@ -339,6 +343,7 @@ class Verification {
   DebeziumValues debezium_;
   std::vector<VerifiedTable> tables_;
   std::optional<FoldView> view_;
+  pg::Lsn newest_round_;  // of snapshot-diff
   pg::Lsn end_;
   ScratchFile lines_{dir_};
   std::uint64_t rows_ = 0;

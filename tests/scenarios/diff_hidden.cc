@@ -14,6 +14,24 @@ class DiffHidden : public Diff {
     }
     return false;
   }
+  void mask_t(bool also_a = true) {
+    settings().no_tables();
+    if (also_a) compare_table("public.a");
+    compare_table("public.t", R"(first = "snapshot")", R"(mask = { secret = "redact" })");
+  }
+  void keep_store() {
+    nats_.stop();
+    nats_.save_store("older");
+    nats_.start();
+  }
+  void expect_masked_t() {
+    Rows masked;
+    for (const auto& row :
+         postgres_.query("SELECT row_to_json(r) FROM (SELECT id, v, '***' AS secret FROM t) r")) {
+      ++masked[nlohmann::json::parse(row.at(0).value()).dump()];
+    }
+    EXPECT_EQ(folded().rows("public.t"), masked);
+  }
 };
 
 TEST_F(DiffHidden, AMaskedColumnThatIsRenamedEndsTheRunAndIsNotShown) {
@@ -63,6 +81,79 @@ TEST_F(DiffHidden, AColumnThatNoTableOfAPatternHasIsRefused) {
   settings().no_tables();
   compare_table("public.*", R"(first = "snapshot")", R"(exclude = ["v"])");
   round();
+}
+
+TEST_F(DiffHidden, AMaskHoldsForTheRestOfARoundThatIsHalfPublished) {
+  settings().set("publish", "max_in_flight", "1");
+  diff_table("a", "id int PRIMARY KEY, v int");
+  diff_table("t", "id int PRIMARY KEY, v int, secret text");
+  exec(
+      "INSERT INTO a SELECT i, 0 FROM generate_series(1, 10) i;"
+      "INSERT INTO t SELECT i, 0, 'hush' FROM generate_series(1, 40) i");
+  round();
+  exec("UPDATE a SET v = 1; UPDATE t SET v = 1");
+  walferry_.start({"--once"}, {"WALFERRY_FAILPOINT=before_publish:25"});
+  walferry_.wait_exit();
+  const std::uint64_t last = js().last_sequence("CDC");
+  EXPECT_TRUE(shown_behind(0, "hush"));
+  mask_t();
+  const std::string log = round();
+  EXPECT_TRUE(says(log, "made under other settings")) << log;
+  EXPECT_FALSE(shown_behind(last, "hush"));
+  expect_folds_to({"a"});
+  expect_masked_t();
+  EXPECT_EQ(folded().restarts("public.t"), 1);
+  EXPECT_EQ(folded().restarts("public.a"), 0);
+  exec("UPDATE t SET v = 2 WHERE id < 5");
+  round();
+  expect_masked_t();
+  EXPECT_EQ(folded().restarts("public.t"), 1);
+}
+
+TEST_F(DiffHidden, AMaskHoldsForRoundsThatArePublishedAgain) {
+  diff_table("a", "id int PRIMARY KEY, v int");
+  diff_table("t", "id int PRIMARY KEY, v int, secret text");
+  exec(
+      "INSERT INTO a VALUES (1, 0); INSERT INTO t SELECT i, 0, 'hush' FROM generate_series(1, 9) "
+      "i");
+  round();
+  keep_store();
+  const std::uint64_t last = js().last_sequence("CDC");
+  exec("UPDATE a SET v = 1");
+  round();
+  exec("UPDATE t SET v = 1");
+  round();
+  nats_.kill_hard();
+  nats_.restore_stream("older", "CDC");
+  nats_.start();
+  ASSERT_EQ(js().last_sequence("CDC"), last);
+  mask_t();
+  const std::string log = round();
+  EXPECT_TRUE(says(log, "made under other settings")) << log;
+  EXPECT_FALSE(shown_behind(last, "hush"));
+  expect_folds_to({"a"});
+  expect_masked_t();
+  EXPECT_EQ(folded().restarts("public.t"), 1);
+  EXPECT_EQ(folded().restarts("public.a"), 0);
+}
+
+// A table that leaves the configuration meanwhile is no more published either.
+TEST_F(DiffHidden, TheRestOfARoundIsNotPublishedOfATableThatIsLeftOut) {
+  settings().set("publish", "max_in_flight", "1");
+  diff_table("a", "id int PRIMARY KEY");
+  diff_table("t", "id int PRIMARY KEY, secret text");
+  exec("INSERT INTO a VALUES (1); INSERT INTO t SELECT i, 'hush' FROM generate_series(1, 40) i");
+  walferry_.start({"--once"}, {"WALFERRY_FAILPOINT=before_publish:20"});
+  walferry_.wait_exit();
+  const std::uint64_t last = js().last_sequence("CDC");
+  settings().no_tables();
+  compare_table("public.a");
+  round();
+  EXPECT_EQ(js().last_sequence("CDC"), last);
+  compare_table("public.t");
+  round();
+  expect_folds_to({"a", "t"});
+  EXPECT_EQ(folded().restarts("public.t"), 1);
 }
 
 TEST_F(DiffHidden, AGeneratedColumnInTheKeyIsRefusedByCheckAndRun) {
