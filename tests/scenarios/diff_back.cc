@@ -172,6 +172,10 @@ TEST_F(DiffBack, IdsOfBeforeATeardownAreNotUsedAgain) {
   walferry_.start({"--once", "--accept-gap"});
   EXPECT_EQ(walferry_.wait_exit(seconds(20)).code, 0);
   expect_folds_to({"a", "b"});
+  // The round's place is above the server's LSN, and counts.
+  const auto verified = walferry_.verb({"verify", "--partial"});
+  EXPECT_EQ(verified.exit.code, 0) << verified.out << verified.err;
+  EXPECT_TRUE(says(verified.out, "equal")) << verified.out;
   const std::uint64_t last = js().last_sequence("CDC");
   round();
   EXPECT_EQ(js().last_sequence("CDC"), last);
