@@ -29,9 +29,6 @@ DiffPosition::DiffPosition(const Config& config, SlotlessSession& session, const
       selection_(config),
       publisher_(config, session, wakeup) {}
 
-// ------------------------------------------------------------------------------------ where to go
-// on
-
 void DiffPosition::begin() {
   work_ = DiffWork::parse(session_.position().work);
   if (session_.position().work.is_null()) {
@@ -192,9 +189,6 @@ void DiffPosition::lose(const std::string& what) {
   save();
 }
 
-// -------------------------------------------------------------------------------------------
-// rounds
-
 std::optional<DiffManifest> DiffPosition::before(const std::set<std::string>& captured,
                                                  const std::set<std::string>& names) {
   // Before the round forgets their states: the stream has told of them.
@@ -248,9 +242,6 @@ bool DiffPosition::publish(DiffWork::Round& round, const DiffManifest& manifest,
   pass(Failpoint::diff_done);
   return true;
 }
-
-// -------------------------------------------------------------------------------------------
-// saving
 
 void DiffPosition::save() {
   session_.position().work = work_.to_json();
