@@ -107,24 +107,4 @@ std::string choice_fingerprint(const Config& config, const TableConfig& table) {
                      outbox::hash_bytes(record_settings(one, {}) + (before ? " before" : ""), 0));
 }
 
-std::pair<std::string, std::string> unquoted_name(std::string_view name) {
-  std::pair<std::string, std::string> parts;
-  std::string* part = &parts.first;
-  bool inside = false;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    if (name[i] != '"') {
-      if (inside) {
-        *part += name[i];
-      } else {
-        part = &parts.second;  // the dot between them
-      }
-    } else if (inside && i + 1 < name.size() && name[i + 1] == '"') {
-      *part += name[i++];
-    } else {
-      inside = !inside;
-    }
-  }
-  return parts;
-}
-
 }  // namespace connector

@@ -7,7 +7,6 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "connector/config.h"
 #include "connector/diff_store.h"
@@ -34,8 +33,5 @@ constexpr const char* unlogged_hint =
 // A fingerprint of the settings that shape the table's records; where a record is cut is not among
 // them.
 std::string choice_fingerprint(const Config& config, const TableConfig& table);
-
-// Of "schema"."table".
-std::pair<std::string, std::string> unquoted_name(std::string_view name);
 
 }  // namespace connector

@@ -21,27 +21,6 @@ constexpr std::size_t most_kept = 1000;
 constexpr std::size_t most_answers = 50;
 constexpr std::size_t most_where_bytes = 64U << 10;
 
-// The way back from quoted_name().
-std::pair<std::string, std::string> names_in(const std::string& quoted) {
-  std::pair<std::string, std::string> names;
-  std::string* part = &names.first;
-  bool within = false;
-  for (std::size_t i = 0; i < quoted.size(); ++i) {
-    if (quoted[i] != '"') {
-      if (within) {
-        *part += quoted[i];
-      } else {
-        part = &names.second;  // the dot
-      }
-    } else if (within && i + 1 < quoted.size() && quoted[i + 1] == '"') {
-      *part += quoted[++i];
-    } else {
-      within = !within;
-    }
-  }
-  return names;
-}
-
 // It was begun under one snapshot, of a table without a key: what is in the stream of it already
 // would be all that the stream has.
 bool read_whole(const TableSnapshot& reading) {
@@ -181,7 +160,7 @@ void SnapshotProgress::control(const SnapshotOrder& order, pg::Lsn at) {
     const bool named = order.tables.empty() || readings.count(name) > 0;
     if (named && means(order.action, reading)) readings[name].push_back(&reading);
   };
-  for (auto& [name, table] : tables_) add(names_in(name), table);
+  for (auto& [name, table] : tables_) add(unquoted_name(name), table);
   for (SnapshotRequest& request : requests_) {
     if (request.action == Action::snapshot && !request.joined && !request.schema.empty()) {
       add({request.schema, request.table}, request.reading);

@@ -97,4 +97,24 @@ std::string quoted_name(const std::string& schema, const std::string& table) {
   return quoted(schema) + "." + quoted(table);
 }
 
+std::pair<std::string, std::string> unquoted_name(std::string_view name) {
+  std::pair<std::string, std::string> parts;
+  std::string* part = &parts.first;
+  bool inside = false;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    if (name[i] != '"') {
+      if (inside) {
+        *part += name[i];
+      } else {
+        part = &parts.second;  // the dot between them
+      }
+    } else if (inside && i + 1 < name.size() && name[i + 1] == '"') {
+      *part += name[i++];
+    } else {
+      inside = !inside;
+    }
+  }
+  return parts;
+}
+
 }  // namespace connector

@@ -5,6 +5,7 @@
 #include <pqxx/pqxx>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "connector/config.h"
@@ -44,5 +45,7 @@ class TableSelection {
 };
 
 std::string quoted_name(const std::string& schema, const std::string& table);
+// The way back.
+std::pair<std::string, std::string> unquoted_name(std::string_view name);
 
 }  // namespace connector

@@ -18,15 +18,24 @@ TEST_F(OutboxPollBack, AnotherServerIsALostPosition) {
   EXPECT_EQ(ids(), (std::vector<std::string>{"walferry:1:poll:1 1", "walferry:2:poll:1 1"}));
 }
 
-TEST_F(OutboxPollBack, AServerThatWasPutBackIsALostPosition) {
-  publish({event("1")});
-  postgres_.stop();
-  const auto earlier = postgres_.clone();
-  postgres_.start();
-  publish({event("2") + event("3")});
-  postgres_.stop();
-  earlier->start();
-  settings().set_string("source", "dsn", earlier->conninfo());
+class OutboxPollPutBack : public OutboxPollBack {
+ protected:
+  // Event 1 is there; those of the batches were published, and are gone.
+  void put_server_back(const std::vector<std::string>& batches) {
+    publish({event("1")});
+    postgres_.stop();
+    earlier_ = postgres_.clone();
+    postgres_.start();
+    publish(batches);
+    postgres_.stop();
+    earlier_->start();
+    settings().set_string("source", "dsn", earlier_->conninfo());
+  }
+  std::unique_ptr<PostgresCluster> earlier_;
+};
+
+TEST_F(OutboxPollPutBack, IsALostPosition) {
+  put_server_back({event("2") + event("3")});
   const Finished refused = once();
   EXPECT_EQ(refused.exit.code, 4) << refused.err;
   EXPECT_TRUE(says(refused.err, "put back to an earlier state")) << refused.err;
@@ -34,18 +43,11 @@ TEST_F(OutboxPollBack, AServerThatWasPutBackIsALostPosition) {
 
 // Its newest batch is still there in part, by number: the second event has the id and the
 // transaction of one that was published.
-TEST_F(OutboxPollBack, AServerThatWasPutBackAndHasGoneOnIsALostPosition) {
-  publish({event("1")});
-  postgres_.stop();
-  const auto earlier = postgres_.clone();
-  postgres_.start();
-  publish({event("2") + event("3")});
-  postgres_.stop();
-  earlier->start();
-  for (int i = 0; i < 5; ++i) earlier->exec(event("other"));
+TEST_F(OutboxPollPutBack, AndGoneOnIsALostPosition) {
+  put_server_back({event("2") + event("3")});
+  for (int i = 0; i < 5; ++i) earlier_->exec(event("other"));
   // Further than the other ever was.
-  earlier->exec("SELECT pg_logical_emit_message(false, '', repeat('x', 1000000))");
-  settings().set_string("source", "dsn", earlier->conninfo());
+  earlier_->exec("SELECT pg_logical_emit_message(false, '', repeat('x', 1000000))");
   const Finished refused = once();
   EXPECT_EQ(refused.exit.code, 4) << refused.err;
   EXPECT_TRUE(says(refused.err, "other rows than those that batch 2 was published from"))
@@ -76,20 +78,13 @@ TEST_F(OutboxPollBack, AColumnThatIsAddedToTheRowsIsNoServerThatWasPutBack) {
   EXPECT_EQ(events().size(), 3U);
 }
 
-TEST_F(OutboxPollBack, WhatWasAcceptedIsNotAskedForAgain) {
-  publish({event("1")});
-  postgres_.stop();
-  const auto earlier = postgres_.clone();
-  postgres_.start();
-  publish({event("2"), event("3")});
-  postgres_.stop();
-  earlier->start();
-  earlier->exec("DELETE FROM outbox");
-  settings().set_string("source", "dsn", earlier->conninfo());
+TEST_F(OutboxPollPutBack, WhatWasAcceptedIsNotAskedForAgain) {
+  put_server_back({event("2"), event("3")});
+  earlier_->exec("DELETE FROM outbox");
   EXPECT_EQ(once().exit.code, 4);
   EXPECT_EQ(once({"--accept-gap"}).exit.code, 0);
   EXPECT_EQ(once().exit.code, 0);
-  earlier->exec(event("4"));
+  earlier_->exec(event("4"));
   const Finished finished = once();
   EXPECT_EQ(finished.exit.code, 0) << finished.err;
   EXPECT_EQ(ids().back(), "walferry:4:poll:1 2");
