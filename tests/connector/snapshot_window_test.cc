@@ -30,7 +30,7 @@ struct Window : testing::Test {
     const Values row{text(id), text("0"), text("d")};
     return window.touched(row);
   }
-  pg::TransactionId next() { return pg::TransactionId(++xid_); }
+  pg::TransactionId next() { return pg::TransactionId(++xid); }
   // The rows that take the place of touched ones, where the chunk has these, and sees the first
   // `seen` changes.
   std::vector<std::string> completed(const std::vector<Values>& chunk, std::uint32_t seen = 0) {
@@ -49,7 +49,7 @@ struct Window : testing::Test {
     return rows;
   }
   SnapshotWindow window{std::vector<std::size_t>{0}};
-  std::uint32_t xid_ = 0;
+  std::uint32_t xid = 0;
 };
 
 using Rows = std::vector<std::string>;
